@@ -1,0 +1,14 @@
+//! The words every other crate shares: error kinds, telemetry tables, ids and the clock.
+//!
+//! Nothing here does I/O, spawns, or knows a protocol. Time comes in through [`Clock`], so that
+//! everything above can be tested at any moment.
+
+mod clock;
+mod error;
+mod ids;
+mod tables;
+
+pub use clock::{Clock, ManualClock, Micros, SystemClock};
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{JournalId, JournalPosition, QueryId, SnapshotId, row_uuid};
+pub use tables::{STORAGE_VOLUME, TelemetryTable, is_telemetry_table};
