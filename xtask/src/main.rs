@@ -1,1 +1,51 @@
-fn main(){}
+//! Developer commands: `cargo xtask test` is the whole gate, `cargo xtask bench` measures.
+//!
+//! Everything that a developer or a build machine does beyond plain cargo is written here, in Rust,
+//! so that there is one place to read and one way to run it.
+
+#![allow(clippy::print_stdout, reason = "a command prints its results")]
+
+mod bench;
+mod benchmarks;
+mod gate;
+mod machine;
+mod process;
+mod python;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The result of a command; the error is a message for the developer.
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of Pintail")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole gate: format, clippy, clients, and every test
+    Test(gate::Options),
+    /// Run the benchmarks in release mode and write docs/benchmarks.md
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(options) => gate::run(&options),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

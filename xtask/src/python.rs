@@ -1,0 +1,106 @@
+//! Python environments outside the checkout, made again only when what they hold has changed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Result, process, tools};
+
+/// A virtual environment with the packages of one requirements file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Environment {
+    /// The folder's name under [`cache_folder`].
+    name: &'static str,
+    /// The requirements file under `clients/python`.
+    requirements: &'static str,
+    /// The variable that names another interpreter to use instead, and that tests read.
+    variable: &'static str,
+}
+
+/// Official DuckDB with its DuckLake extension: the judge of our lake.
+pub(crate) const DUCKDB: Environment = Environment {
+    name: "duckdb-venv",
+    requirements: "requirements-duckdb.txt",
+    variable: "PINTAIL_DUCKDB_PYTHON",
+};
+
+/// The clients that people connect with: ADBC, flightsql-dbapi, pyarrow.
+pub(crate) const CLIENTS: Environment =
+    Environment { name: "client-venv", requirements: "requirements.txt", variable: "PINTAIL_CLIENT_PYTHON" };
+
+/// The servers and engines that benchmarks compare with, and the clients that measure them.
+pub(crate) const PEERS: Environment = Environment {
+    name: "peer-venv",
+    requirements: "requirements-peers.txt",
+    variable: "PINTAIL_PEER_PYTHON",
+};
+
+impl Environment {
+    /// The variable that tests and scripts read the interpreter's path from.
+    pub(crate) const fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// The interpreter to use: the one that the variable names, else the environment's own, which is
+    /// made when it is absent or its requirements or Python have changed.
+    pub(crate) fn prepare(&self) -> Result<PathBuf> {
+        if let Some(given) = std::env::var_os(self.variable).filter(|value| !value.is_empty()) {
+            let python = PathBuf::from(given);
+            if !process::quietly_succeeds(Command::new(&python).arg("--version")) {
+                return Err(format!("{}={} is no Python interpreter", self.variable, python.display()).into());
+            }
+            println!("{}: {} (given by {})", self.name, python.display(), self.variable);
+            return Ok(python);
+        }
+        let cache = cache_folder()?;
+        fs::create_dir_all(&cache)?;
+        let lock = File::create(cache.join(format!("{}.lock", self.name)))?;
+        lock.lock()?;
+        self.make_if_stale(&cache.join(self.name))
+    }
+
+    /// The stamp holds all that the environment was made of. It is written last, so an environment
+    /// whose making was interrupted is made again.
+    fn make_if_stale(&self, folder: &Path) -> Result<PathBuf> {
+        let system_python = tools::need_python()?;
+        let requirements = process::workspace_root().join("clients/python").join(self.requirements);
+        let wanted = fs::read_to_string(&requirements)
+            .map_err(|error| format!("cannot read {}: {error}", requirements.display()))?;
+        let version = process::output(Command::new(system_python).arg("--version"))?;
+        let stamp = format!("{version}\n{wanted}");
+        let stamp_file = folder.join("pintail-stamp");
+        let python = folder.join("bin").join("python");
+        if fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) && python.exists() {
+            println!("{}: ready in {}", self.name, folder.display());
+            return Ok(python);
+        }
+        println!("{}: installing into {}", self.name, folder.display());
+        process::run(Command::new(system_python).args(["-m", "venv", "--clear"]).arg(folder))?;
+        process::run(
+            Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+                .arg(&requirements),
+        )?;
+        fs::write(&stamp_file, stamp)?;
+        Ok(python)
+    }
+}
+
+/// Where everything is kept that can be made again: `$HOME/.cache/pintail`.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
+    let home =
+        std::env::var_os("HOME").filter(|home| !home.is_empty()).ok_or("the variable HOME is not set")?;
+    Ok(PathBuf::from(home).join(".cache").join("pintail"))
+}
+
+/// The packages of `python` that its requirements name, each as `name version`.
+pub(crate) fn installed(python: &Path) -> Result<String> {
+    let list = process::output(Command::new(python).args([
+        "-m",
+        "pip",
+        "list",
+        "--format=freeze",
+        "--disable-pip-version-check",
+    ]))?;
+    Ok(list.lines().map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", "))
+}
