@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Rows at rest: the journal, the hot buffer, the flusher, and the DuckLake volume behind them, as one lake
+//! of tables that DataFusion can read.
+//!
+//! Rows come in through [`Journal::append`] and [`Lake::append`], and are readable at once. A flush puts
+//! them into Parquet files and commits all tables, together with the journal position they reach, in one
+//! DuckLake transaction. A [`Cut`] is one consistent moment of it all: each row in it once.
+
+mod barrier;
+mod catalog;
+mod cut;
+mod durable_store;
+mod flush;
+mod hot;
+pub mod journal;
+mod lake;
+mod options;
+mod rows;
+mod table;
+mod views;
+mod volume;
+
+pub use barrier::{Intake, RowSource};
+pub use catalog::LakeCatalog;
+pub use cut::Cut;
+pub use flush::FlushReport;
+pub use hot::HotBufferOptions;
+pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};
+pub use lake::{Lake, LakeStats, LastCommit};
+pub use options::LakeOptions;

@@ -44,7 +44,9 @@ impl FromStr for JournalId {
         let bits = u64::from_str_radix(text, 16)
             .map_err(|_| Error::invalid(format!("'{text}' is not a journal id")))?;
         if text.len() != 12 {
-            return Err(Error::invalid(format!("'{text}' is not a journal id: 12 hexadecimal digits wanted")));
+            return Err(Error::invalid(format!(
+                "'{text}' is not a journal id: 12 hexadecimal digits wanted"
+            )));
         }
         Ok(Self(bits))
     }

@@ -1,0 +1,30 @@
+//! One consistent moment of a lake.
+
+use pintail_types::{JournalPosition, SnapshotId};
+
+use crate::hot::HotCut;
+
+/// The hot rows and the snapshot that together hold every row once.
+///
+/// The hot rows are taken first, then the head snapshot with the journal position that it reaches, in one
+/// read transaction: a row that was flushed between the two is in the snapshot, and its hot copy lies before
+/// the position and is left out. Set it as an extension of the session's configuration, and every table of
+/// the lake reads this moment; a table that finds none takes a cut of its own.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    pub(crate) hot: HotCut,
+    pub(crate) snapshot: SnapshotId,
+    pub(crate) flushed: JournalPosition,
+}
+
+impl Cut {
+    /// The snapshot that the files are read at.
+    pub const fn snapshot(&self) -> SnapshotId {
+        self.snapshot
+    }
+
+    /// Journal records before this position are read from files, later ones from memory.
+    pub const fn flushed(&self) -> JournalPosition {
+        self.flushed
+    }
+}

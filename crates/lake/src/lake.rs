@@ -1,0 +1,393 @@
+//! The lake: journal, buffer, flusher and volume put together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arrow::array::RecordBatch;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use pintail_ducklake::ViewSpec;
+use pintail_types::{Clock, Error, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Duration;
+
+use crate::barrier::{Barrier, Intake, RowSource};
+use crate::catalog::LakeCatalog;
+use crate::cut::Cut;
+use crate::flush::{self, FlushReport, MAIN};
+use crate::hot::{Generation, HotBuffer};
+use crate::journal::{Journal, JournalRecovery, ReplayReport};
+use crate::options::LakeOptions;
+use crate::views;
+use crate::volume::{DEFAULT_VOLUME, Volume};
+
+/// How often a waiting receiver looks again whether there is room.
+const ADMISSION_POLL: Duration = Duration::from_millis(20);
+
+/// How long a flush that failed waits before it is tried again.
+const FLUSH_RETRY: Duration = Duration::from_secs(2);
+
+/// The newest commit of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCommit {
+    /// When it was done.
+    pub at: Micros,
+    /// Its snapshot.
+    pub snapshot: SnapshotId,
+}
+
+/// How a lake stands.
+#[derive(Debug, Clone, Default)]
+pub struct LakeStats {
+    /// Rows in memory.
+    pub hot_rows: usize,
+    /// Bytes of memory they take, those still in builders included.
+    pub hot_bytes: usize,
+    /// When the oldest row that is not in a file arrived.
+    pub oldest_unflushed: Option<Micros>,
+    /// Bytes of journal records that are not in the lake yet.
+    pub journal_bytes: u64,
+    /// Our newest commit since start.
+    pub last_commit: Option<LastCommit>,
+    /// Rows committed since start.
+    pub committed_rows: u64,
+    /// Files committed since start.
+    pub committed_files: u64,
+    /// Flushes that failed since start.
+    pub flush_failures: u64,
+    /// Why the newest flush failed; none when it succeeded.
+    pub flush_error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    committed_rows: AtomicU64,
+    committed_files: AtomicU64,
+    flush_failures: AtomicU64,
+    hot_bytes: AtomicUsize,
+}
+
+/// Rows of one telemetry lake: in the journal, in memory, in files. Made by [`Lake::open`].
+#[derive(Debug)]
+pub struct Lake {
+    options: LakeOptions,
+    clock: Arc<dyn Clock>,
+    journal: Journal,
+    /// The journal as it was found, until it is replayed.
+    found: Mutex<Option<FoundJournal>>,
+    hot: HotBuffer,
+    barrier: Barrier,
+    pub(crate) volume: Arc<Volume>,
+    counters: Counters,
+    last_commit: Mutex<Option<LastCommit>>,
+    flush_error: Mutex<Option<String>>,
+    /// One flush at a time.
+    flushing: tokio::sync::Mutex<()>,
+    flush_wanted: Notify,
+    room: Notify,
+    stopping: AtomicBool,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct FoundJournal {
+    segments: crate::journal::JournalReader,
+    from: JournalPosition,
+}
+
+impl Lake {
+    /// Opens the lake, or makes it: catalog, tables, views, journal. Nothing runs until [`Lake::start`].
+    ///
+    /// # Errors
+    /// `Unavailable` when another process has it open for writing; `Corrupt` or `Unsupported` when the
+    /// catalog or journal can't be understood; `Invalid` when it was made for another data path.
+    pub async fn open(options: LakeOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let open = move || Self::open_blocking(options, clock);
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|error| Error::internal("opening the lake was stopped").with_source(error))?
+    }
+
+    fn open_blocking(options: LakeOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let new_id = JournalId::from_bits(uuid::Uuid::new_v4().as_u64_pair().0);
+        let recovery = JournalRecovery::scan(options.journal.clone(), new_id)?;
+        let volume = Volume::open(&options, LakeOptions::position_key(recovery.id()))?;
+        let specs: Vec<_> = TelemetryTable::KNOWN.into_iter().map(flush::table_spec).collect();
+        volume.catalog.ensure_tables(MAIN, &specs)?;
+        let views: Vec<ViewSpec> = views::duckdb_views();
+        volume.catalog.ensure_views(MAIN, &views)?;
+        let (_, flushed) = volume.head()?;
+        let found = FoundJournal { segments: recovery.reader(), from: flushed };
+        let journal = recovery.open(flushed)?;
+        journal.trim(flushed)?;
+        Ok(Arc::new(Self {
+            clock,
+            journal,
+            found: Mutex::new(Some(found)),
+            hot: HotBuffer::default(),
+            barrier: Barrier::default(),
+            volume: Arc::new(volume),
+            counters: Counters::default(),
+            last_commit: Mutex::default(),
+            flush_error: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
+            flush_wanted: Notify::new(),
+            room: Notify::new(),
+            stopping: AtomicBool::new(false),
+            flusher: Mutex::default(),
+            options,
+        }))
+    }
+
+    /// The catalog name in SQL.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// How the lake is kept.
+    pub const fn options(&self) -> &LakeOptions {
+        &self.options
+    }
+
+    /// The names of the volumes, hottest first.
+    pub fn volumes(&self) -> Vec<String> {
+        vec![DEFAULT_VOLUME.to_owned()]
+    }
+
+    /// The DuckLake catalog of the default volume.
+    pub fn catalog(&self) -> &pintail_ducklake::Catalog {
+        &self.volume.catalog
+    }
+
+    /// The write-ahead journal.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Keeps flushes from drawing their line; see [`Intake`].
+    pub fn intake(&self) -> Intake<'_> {
+        self.barrier.intake()
+    }
+
+    /// Adds a builder of rows that every flush empties first.
+    pub fn register_rows(&self, source: Arc<dyn RowSource>) {
+        self.barrier.register(source);
+    }
+
+    /// Reads every journal record that is not in the lake, oldest first. Once, before [`Lake::start`]; blocks.
+    ///
+    /// # Errors
+    /// What the visitor returns, and I/O errors.
+    pub fn replay(
+        &self,
+        visit: &mut dyn FnMut(JournalPosition, &[u8]) -> Result<()>,
+    ) -> Result<ReplayReport> {
+        let Some(found) = self.found.lock().take() else { return Ok(ReplayReport::default()) };
+        found.segments.replay(found.from, &mut |position, payload| {
+            if self.counters.hot_bytes.load(Ordering::Relaxed) >= self.options.hot_buffer.high_water_bytes() {
+                self.flush_replayed(position)?;
+            }
+            visit(position, payload)
+        })
+    }
+
+    /// Makes room during a replay: what came before the record at `position` goes into files.
+    fn flush_replayed(&self, position: JournalPosition) -> Result<()> {
+        let (_, sealed) = self.barrier.draw(|| position, || self.hot.begin_flush())?;
+        let report = self.write(&sealed, position)?;
+        self.finish(&report)?;
+        self.note_commit(&report);
+        Ok(())
+    }
+
+    /// Adds rows to a table; they are readable when this returns. `last` is the position of the newest
+    /// record among them. Call it under an [`Intake`], or from [`RowSource::seal`].
+    ///
+    /// # Errors
+    /// `Internal` when the columns are not the table's.
+    pub fn append(&self, table: TelemetryTable, rows: RecordBatch, last: JournalPosition) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let held = self.hot.append(table, rows, last, self.clock.now())?;
+        self.counters.hot_bytes.store(held, Ordering::Relaxed);
+        if held >= self.options.hot_buffer.high_water_bytes() {
+            self.flush_wanted.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Whether rows can be taken now.
+    ///
+    /// # Errors
+    /// `Exhausted` when the hot buffer or the journal is full, `Unavailable` when the journal's disk fails.
+    pub fn admission(&self) -> Result<()> {
+        self.journal.admission()?;
+        let held = self.counters.hot_bytes.load(Ordering::Relaxed) + self.barrier.buffered_bytes();
+        let limit = self.options.hot_buffer.max_bytes;
+        if held >= limit {
+            self.flush_wanted.notify_one();
+            return Err(Error::exhausted(format!(
+                "{held} bytes of rows wait to be flushed; storage.ducklake.hot_buffer.max_bytes is {limit}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns when [`Lake::admission`] lets rows in again.
+    pub async fn admitted(&self) {
+        while self.admission().is_err() {
+            // The journal frees its room by itself, without telling: look again after a while.
+            let _ = tokio::time::timeout(ADMISSION_POLL, self.room.notified()).await;
+        }
+    }
+
+    /// Starts the flusher.
+    pub fn start(self: &Arc<Self>) {
+        let flusher = tokio::spawn(Arc::clone(self).run_flusher());
+        *self.flusher.lock() = Some(flusher);
+    }
+
+    async fn run_flusher(self: Arc<Self>) {
+        let mut pause = self.options.flush_interval;
+        while !self.stopping.load(Ordering::SeqCst) {
+            let wanted = tokio::time::timeout(pause, self.flush_wanted.notified()).await.is_ok();
+            if self.stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            let failed_before = self.flush_error.lock().is_some();
+            if wanted && failed_before {
+                // The buffer is full and stays full: every append would ask again at once.
+                tokio::time::sleep(FLUSH_RETRY).await;
+            }
+            pause = match self.flush().await {
+                Ok(_) => self.options.flush_interval,
+                Err(_) => FLUSH_RETRY.min(self.options.flush_interval),
+            };
+        }
+    }
+
+    /// Puts everything that came before now into files, and commits it.
+    ///
+    /// # Errors
+    /// What the disk or the catalog says. The rows stay in memory and in the journal.
+    pub async fn flush(self: &Arc<Self>) -> Result<FlushReport> {
+        let _one_at_a_time = self.flushing.lock().await;
+        let result = self.flush_alone().await;
+        match &result {
+            Ok(report) => self.note_commit(report),
+            Err(error) => {
+                tracing::error!(%error, "flush failed; the rows stay in the journal and in memory");
+                self.counters.flush_failures.fetch_add(1, Ordering::Relaxed);
+                *self.flush_error.lock() = Some(error.to_string());
+            }
+        }
+        result
+    }
+
+    async fn flush_alone(self: &Arc<Self>) -> Result<FlushReport> {
+        let lake = Arc::clone(self);
+        let draw = move || lake.barrier.draw(|| lake.journal.end(), || lake.hot.begin_flush());
+        let (position, sealed) = blocking("drawing a flush's line", draw).await?;
+        self.journal.durable(position).await?;
+        let lake = Arc::clone(self);
+        let report = blocking("a flush", move || lake.write(&sealed, position)).await?;
+        self.finish(&report)?;
+        Ok(report)
+    }
+
+    fn write(&self, sealed: &Generation, position: JournalPosition) -> Result<FlushReport> {
+        flush::write(&self.volume, self.journal.id(), sealed, position, self.options.batch_size)
+    }
+
+    /// The rows are in files: memory and journal let go of them.
+    fn finish(&self, report: &FlushReport) -> Result<()> {
+        self.hot.end_flush();
+        self.counters.hot_bytes.store(self.hot.stats().bytes, Ordering::Relaxed);
+        self.room.notify_waiters();
+        self.journal.trim(report.position)
+    }
+
+    fn note_commit(&self, report: &FlushReport) {
+        *self.flush_error.lock() = None;
+        let Some(snapshot) = report.snapshot else { return };
+        self.counters.committed_rows.fetch_add(report.rows as u64, Ordering::Relaxed);
+        self.counters.committed_files.fetch_add(report.files as u64, Ordering::Relaxed);
+        *self.last_commit.lock() = Some(LastCommit { at: self.clock.now(), snapshot });
+    }
+
+    /// Ends the flusher, flushes once more and closes the journal. Receivers must have stopped before.
+    ///
+    /// # Errors
+    /// What the last flush says; the journal is closed all the same and holds what was not flushed.
+    pub async fn stop(self: &Arc<Self>) -> Result<()> {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.flush_wanted.notify_one();
+        let flusher = self.flusher.lock().take();
+        if let Some(flusher) = flusher {
+            flusher.await.map_err(|error| Error::internal("the flusher panicked").with_source(error))?;
+        }
+        let last = self.flush().await;
+        let lake = Arc::clone(self);
+        blocking("closing the journal", move || {
+            lake.journal.close();
+            Ok(())
+        })
+        .await?;
+        last.map(|_| ())
+    }
+
+    /// One consistent moment of buffer and files.
+    ///
+    /// # Errors
+    /// When the catalog can't be read.
+    pub async fn cut(self: &Arc<Self>) -> Result<Arc<Cut>> {
+        let hot = self.hot.cut();
+        let lake = Arc::clone(self);
+        let (snapshot, flushed) = blocking("reading the catalog's head", move || lake.volume.head()).await?;
+        Ok(Arc::new(Cut { hot, snapshot, flushed }))
+    }
+
+    /// The telemetry tables that have rows in memory.
+    pub(crate) fn hot_tables(&self) -> Vec<TelemetryTable> {
+        self.hot.cut().tables().collect()
+    }
+
+    /// The catalogs to register: the union under the lake's name, and each volume's own.
+    pub fn catalogs(self: &Arc<Self>) -> Vec<LakeCatalog> {
+        LakeCatalog::of(self)
+    }
+
+    /// The object stores that table providers read from.
+    pub fn object_stores(&self) -> Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)> {
+        vec![(ObjectStoreUrl::local_filesystem(), Arc::clone(&self.volume.store))]
+    }
+
+    /// How the lake stands.
+    pub fn stats(&self) -> LakeStats {
+        let hot = self.hot.stats();
+        LakeStats {
+            hot_rows: hot.rows,
+            hot_bytes: hot.bytes + self.barrier.buffered_bytes(),
+            oldest_unflushed: hot.oldest,
+            journal_bytes: self.journal.unflushed_bytes(),
+            last_commit: *self.last_commit.lock(),
+            committed_rows: self.counters.committed_rows.load(Ordering::Relaxed),
+            committed_files: self.counters.committed_files.load(Ordering::Relaxed),
+            flush_failures: self.counters.flush_failures.load(Ordering::Relaxed),
+            flush_error: self.flush_error.lock().clone(),
+        }
+    }
+}
+
+/// Runs what blocks on a thread for it.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal(format!("{what} was stopped")).with_source(error))?
+}

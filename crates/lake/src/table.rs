@@ -1,0 +1,247 @@
+//! A table as DataFusion reads it: hot rows and files together, or files alone.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
+
+use crate::cut::Cut;
+use crate::lake::Lake;
+use crate::rows::conform;
+use crate::volume::DEFAULT_VOLUME;
+
+/// What [`STORAGE_VOLUME`] says of rows in memory.
+const BUFFER: &str = "buffer";
+
+/// What a table shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Hot rows and files of a telemetry table, with [`STORAGE_VOLUME`] as last column.
+    Union(TelemetryTable),
+    /// What is in the volume.
+    Files,
+}
+
+/// A table of the lake. Its columns are those it had when it was looked up; its rows are those of the
+/// [`Cut`] that the execution brings.
+#[derive(Debug)]
+pub(crate) struct LakeTable {
+    lake: Arc<Lake>,
+    schema_name: String,
+    name: String,
+    shows: Shows,
+    schema: SchemaRef,
+}
+
+impl LakeTable {
+    /// The table with the `stored` columns of the volume; none when it has never been flushed.
+    pub(crate) fn new(
+        lake: Arc<Lake>,
+        schema_name: &str,
+        name: &str,
+        shows: Shows,
+        stored: Option<SchemaRef>,
+    ) -> Self {
+        let schema = match (shows, stored) {
+            (Shows::Union(_), Some(stored)) => with_storage_volume(&stored),
+            (Shows::Union(table), None) => with_storage_volume(&table.schema()),
+            (Shows::Files, stored) => stored.unwrap_or_else(|| Arc::new(Schema::empty())),
+        };
+        Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema }
+    }
+
+    async fn cut(&self, state: &dyn Session) -> DataFusionResult<Arc<Cut>> {
+        match state.config().get_extension::<Cut>() {
+            Some(cut) => Ok(cut),
+            None => self.lake.cut().await.map_err(external),
+        }
+    }
+
+    /// The files of the cut, projected to `columns`.
+    async fn scan_files(
+        &self,
+        state: &dyn Session,
+        cut: &Cut,
+        columns: &[usize],
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+        let volume = &self.lake.volume;
+        let stored = volume.table(cut.snapshot, &self.schema_name, &self.name).await.map_err(external)?;
+        let Some(stored) = stored else { return Ok(None) };
+        let stored_schema = stored.schema();
+        let wanted: Vec<&Arc<Field>> = columns.iter().map(|column| &self.schema.fields()[*column]).collect();
+        let found: Vec<Option<usize>> =
+            wanted.iter().map(|field| stored_schema.index_of(field.name()).ok()).collect();
+        let projection: Vec<usize> = found.iter().flatten().copied().collect();
+        let filters = own_filters(filters);
+        let scan = stored.scan(state, Some(&projection), &filters, limit).await?;
+        let mut next = 0..projection.len();
+        let mut expressions = Vec::with_capacity(wanted.len());
+        for (field, found) in wanted.into_iter().zip(found) {
+            let expression = match found.and_then(|_| next.next()) {
+                Some(index) => column_as(&scan.schema(), index, field),
+                None => constant(&self.schema, field)?,
+            };
+            expressions.push((expression, field.name().clone()));
+        }
+        Ok(Some(Arc::new(ProjectionExec::try_new(expressions, scan)?)))
+    }
+
+    /// The hot rows of the cut, projected to `columns`.
+    fn scan_hot(
+        &self,
+        table: TelemetryTable,
+        cut: &Cut,
+        columns: &Vec<usize>,
+        partitions: usize,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let batches = cut
+            .hot
+            .batches(table, cut.flushed)
+            .iter()
+            .map(|batch| self.hot_batch(batch, columns))
+            .collect::<DataFusionResult<Vec<_>>>()?;
+        let projected = Arc::new(self.schema.project(columns)?);
+        let share = batches.len().div_ceil(partitions.max(1)).max(1);
+        let mut shares: Vec<Vec<RecordBatch>> = batches.chunks(share).map(<[RecordBatch]>::to_vec).collect();
+        if shares.is_empty() {
+            shares.push(Vec::new());
+        }
+        Ok(MemorySourceConfig::try_new_exec(&shares, projected, None)?)
+    }
+
+    fn hot_batch(&self, batch: &RecordBatch, columns: &[usize]) -> DataFusionResult<RecordBatch> {
+        let projected = Arc::new(self.schema.project(columns)?);
+        let conformed = conform(batch, &projected).map_err(external)?;
+        let Ok(index) = projected.index_of(STORAGE_VOLUME) else { return Ok(conformed) };
+        let mut values = conformed.columns().to_vec();
+        values[index] = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(BUFFER, batch.num_rows())))
+            as ArrayRef;
+        Ok(RecordBatch::try_new(projected, values)?)
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let cut = self.cut(state).await?;
+        let every: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let columns = projection.unwrap_or(&every);
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
+        if let Shows::Union(table) = self.shows
+            && may_hold(BUFFER, filters)?
+        {
+            inputs.push(self.scan_hot(table, &cut, columns, state.config().target_partitions())?);
+        }
+        if self.shows == Shows::Files || may_hold(DEFAULT_VOLUME, filters)? {
+            inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
+        }
+        match inputs.len() {
+            0 => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(columns)?)))),
+            1 => Ok(inputs.remove(0)),
+            _ => UnionExec::try_new(inputs),
+        }
+    }
+}
+
+fn with_storage_volume(schema: &Schema) -> SchemaRef {
+    let volume = Arc::new(Field::new(STORAGE_VOLUME, DataType::Utf8, true));
+    let fields = schema.fields().iter().cloned().chain([volume]).collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+/// The filters that the volume's own table can be asked.
+fn own_filters(filters: &[Expr]) -> Vec<Expr> {
+    filters
+        .iter()
+        .filter(|filter| !filter.column_refs().iter().any(|column| column.name == STORAGE_VOLUME))
+        .cloned()
+        .collect()
+}
+
+/// Column `index` of a scan, in the type that was advertised.
+fn column_as(scanned: &Schema, index: usize, field: &Field) -> Arc<dyn PhysicalExpr> {
+    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(scanned.field(index).name(), index));
+    if scanned.field(index).data_type() == field.data_type() {
+        return column;
+    }
+    Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+}
+
+/// What a column that the files do not have holds: the volume's name, or null.
+fn constant(schema: &Schema, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
+    let is_virtual =
+        field.name() == STORAGE_VOLUME && schema.fields().last().is_some_and(|last| **last == *field);
+    let value = if is_virtual {
+        ScalarValue::Utf8(Some(DEFAULT_VOLUME.to_owned()))
+    } else {
+        ScalarValue::try_from(field.data_type())?
+    };
+    Ok(Arc::new(Literal::new(value)))
+}
+
+/// Whether rows whose [`STORAGE_VOLUME`] is `volume` can pass the filters that speak of nothing else.
+fn may_hold(volume: &str, filters: &[Expr]) -> DataFusionResult<bool> {
+    let schema = Arc::new(Schema::new(vec![Field::new(STORAGE_VOLUME, DataType::Utf8, true)]));
+    let only_volume = |filter: &&Expr| {
+        let columns = filter.column_refs();
+        !columns.is_empty() && columns.iter().all(|column| column.name == STORAGE_VOLUME)
+    };
+    for filter in filters.iter().filter(only_volume) {
+        let unqualified = datafusion::logical_expr::expr_rewriter::unnormalize_col(filter.clone());
+        let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
+        let properties = datafusion::logical_expr::execution_props::ExecutionProps::new();
+        let physical =
+            datafusion::physical_expr::create_physical_expr(&unqualified, &df_schema, &properties)?;
+        let row = RecordBatch::try_new(
+            Arc::clone(&schema),
+            vec![Arc::new(StringArray::from(vec![volume])) as ArrayRef],
+        )?;
+        let verdict = physical.evaluate(&row)?.into_array(1)?;
+        let passes = verdict.as_boolean_opt().is_none_or(|verdict| verdict.is_valid(0) && verdict.value(0));
+        if !passes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// An error of ours on its way through DataFusion; the engine finds it again as the source.
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

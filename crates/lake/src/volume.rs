@@ -1,0 +1,189 @@
+//! The DuckLake behind the buffer: one catalog file and its directory of Parquet files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::datasource::TableProvider;
+use datafusion_ducklake::{DuckLakeCatalog, MetadataProvider, SqliteMetadataProvider};
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use pintail_ducklake::{Catalog, CatalogOptions, Head};
+use pintail_types::{Error, JournalPosition, Result, SnapshotId};
+
+use crate::durable_store::DurableLocalStore;
+use crate::options::LakeOptions;
+
+/// How long a commit of ours waits for another program's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The name of the only volume of a lake without a storage policy.
+pub(crate) const DEFAULT_VOLUME: &str = "default";
+
+/// What a schema holds at one snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SchemaListing {
+    pub(crate) tables: Vec<String>,
+    pub(crate) views: Vec<String>,
+}
+
+/// The schemas of a volume at one snapshot.
+pub(crate) type Listing = BTreeMap<String, SchemaListing>;
+
+/// What was read of one snapshot: it never changes, so it is read once.
+#[derive(Debug, Default)]
+struct SnapshotCache {
+    snapshot: Option<SnapshotId>,
+    listing: Option<Arc<Listing>>,
+    tables: HashMap<(String, String), Arc<dyn TableProvider>>,
+}
+
+impl SnapshotCache {
+    fn at(&mut self, snapshot: SnapshotId) -> &mut Self {
+        if self.snapshot != Some(snapshot) {
+            *self = Self { snapshot: Some(snapshot), ..Self::default() };
+        }
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Volume {
+    pub(crate) catalog: Catalog,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    position_key: String,
+    provider: Arc<dyn MetadataProvider>,
+    cache: Mutex<SnapshotCache>,
+}
+
+impl Volume {
+    /// Opens the volume, or makes it. Blocks.
+    pub(crate) fn open(options: &LakeOptions, position_key: String) -> Result<Self> {
+        let data_path = directory_url(&options.data_path)?;
+        if let Some(parent) = options.catalog_path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| crate::journal::io_error(parent, &error))?;
+        }
+        let catalog_options = CatalogOptions {
+            data_path,
+            create: true,
+            override_data_path: options.override_data_path,
+            busy_timeout: BUSY_TIMEOUT,
+        };
+        let catalog = Catalog::open(&options.catalog_path, &catalog_options)?;
+        let runtime = tokio::runtime::Handle::current();
+        let provider = runtime
+            .block_on(SqliteMetadataProvider::new(&catalog.provider_url()))
+            .map_err(|error| from_ducklake("the catalog can't be read", error))?;
+        Ok(Self {
+            store: Arc::new(DurableLocalStore::new(&options.data_path)),
+            catalog,
+            position_key,
+            provider: Arc::new(provider),
+            cache: Mutex::default(),
+        })
+    }
+
+    /// The head snapshot and the journal position that it reaches, of one moment.
+    pub(crate) fn head(&self) -> Result<(SnapshotId, JournalPosition)> {
+        let Head { snapshot, value, .. } = self.catalog.head(&self.position_key)?;
+        let Some(text) = value else { return Ok((snapshot, JournalPosition(0))) };
+        let position = text.parse().map_err(|_| {
+            Error::corrupt(format!("ducklake_metadata: {} is '{text}', not a position", self.position_key))
+        })?;
+        Ok((snapshot, JournalPosition(position)))
+    }
+
+    /// The key under which a commit records the journal position.
+    pub(crate) fn position_key(&self) -> &str {
+        &self.position_key
+    }
+
+    /// What the head snapshot holds.
+    pub(crate) fn listing(&self) -> Result<Arc<Listing>> {
+        let (snapshot, _) = self.head()?;
+        if let Some(listing) = &self.cache.lock().at(snapshot).listing {
+            return Ok(Arc::clone(listing));
+        }
+        let listing = Arc::new(self.read_listing(snapshot)?);
+        self.cache.lock().at(snapshot).listing = Some(Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    fn read_listing(&self, snapshot: SnapshotId) -> Result<Listing> {
+        let unreadable = |error| from_ducklake("the catalog's tables can't be listed", error);
+        let mut listing = Listing::new();
+        for schema in self.provider.list_schemas(snapshot.0).map_err(unreadable)? {
+            let tables = self.provider.list_tables(schema.schema_id, snapshot.0).map_err(unreadable)?;
+            let views = self.provider.list_views(schema.schema_id, snapshot.0).map_err(unreadable)?;
+            let names = SchemaListing {
+                tables: tables.into_iter().map(|table| table.table_name).collect(),
+                views: views.into_iter().map(|view| view.view_name).collect(),
+            };
+            listing.insert(schema.schema_name, names);
+        }
+        Ok(listing)
+    }
+
+    /// A table or view as it is at `snapshot`; none when the snapshot does not have it.
+    pub(crate) async fn table(
+        self: &Arc<Self>,
+        snapshot: SnapshotId,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        let key = (schema.to_owned(), name.to_owned());
+        if let Some(table) = self.cache.lock().at(snapshot).tables.get(&key) {
+            return Ok(Some(Arc::clone(table)));
+        }
+        let volume = Arc::clone(self);
+        let runtime = tokio::runtime::Handle::current();
+        let read = move || runtime.block_on(volume.read_table(snapshot, key));
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Error::internal("reading a table's metadata was stopped").with_source(error))?
+    }
+
+    async fn read_table(
+        &self,
+        snapshot: SnapshotId,
+        key: (String, String),
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        use datafusion::catalog::CatalogProvider as _;
+        let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(&self.provider), snapshot.0)
+            .map_err(|error| from_ducklake("the catalog can't be read", error))?;
+        let Some(schema) = catalog.schema(&key.0) else { return Ok(None) };
+        let table = schema.table(&key.1).await.map_err(|error| {
+            Error::unavailable(format!("table {}.{} can't be read from the catalog: {error}", key.0, key.1))
+        })?;
+        let Some(table) = table else { return Ok(None) };
+        self.cache.lock().at(snapshot).tables.insert(key, Arc::clone(&table));
+        Ok(Some(table))
+    }
+}
+
+/// The directory as DuckLake records it: absolute, with a slash at the end; made when it is absent.
+fn directory_url(path: &Path) -> Result<String> {
+    let at = |error: std::io::Error| crate::journal::io_error(path, &error);
+    std::fs::create_dir_all(path).map_err(at)?;
+    let absolute = std::path::absolute(path).map_err(at)?;
+    let text = absolute.to_str().ok_or_else(|| {
+        Error::invalid(format!(
+            "data path {} is not UTF-8, which a DuckLake catalog can't hold",
+            path.display()
+        ))
+    })?;
+    Ok(format!("{}/", text.trim_end_matches('/')))
+}
+
+/// What went wrong in the DuckLake crate, as one of our kinds.
+pub(crate) fn from_ducklake(what: &str, error: datafusion_ducklake::DuckLakeError) -> Error {
+    use datafusion_ducklake::DuckLakeError as Inner;
+    let message = format!("{what}: {error}");
+    match error {
+        Inner::Conflict(_) => Error::conflict(message),
+        Inner::InvalidConfig(_) => Error::invalid(message),
+        Inner::Unsupported(_) => Error::unsupported(message),
+        other => Error::unavailable(message).with_source(other),
+    }
+}

@@ -1,0 +1,244 @@
+//! A lake as its users see it: rows come in, are readable at once, and stay readable exactly once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow::array::{
+    ArrayRef, AsArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::Int64Type;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use pintail_lake::{Block, Lake, LakeOptions};
+use pintail_types::{JournalPosition, ManualClock, TelemetryTable};
+
+/// 2026-11-20 10:00:00 UTC.
+const TEN_O_CLOCK: i64 = 1_795_168_800_000_000;
+const DAY: i64 = 86_400_000_000;
+
+/// Log lines numbered from `first` on, one second apart.
+fn lines(first: u64, count: u64) -> RecordBatch {
+    let numbers = first..first + count;
+    let times: Vec<i64> =
+        numbers.clone().map(|number| TEN_O_CLOCK + number.cast_signed() * 1_000_000).collect();
+    let schema = TelemetryTable::Log.schema();
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "date" => Arc::new(Date32Array::from_iter_values(
+                times.iter().map(|time| i32::try_from(time / DAY).unwrap()),
+            )),
+            "timestamp" => Arc::new(TimestampMicrosecondArray::from_iter_values(times.iter().copied())),
+            "payload" => {
+                Arc::new(StringArray::from_iter_values(numbers.clone().map(|number| number.to_string())))
+            }
+            _ => new_null_array(field.data_type(), times.len()),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+}
+
+/// Puts the lines through journal and buffer, as a receiver does.
+fn receive(lake: &Lake, first: u64, count: u64) {
+    let mut block = Block::new();
+    for number in first..first + count {
+        block.push(&[&number.to_le_bytes()]);
+    }
+    let _intake = lake.intake();
+    let start = lake.journal().append(&block).unwrap();
+    lake.append(TelemetryTable::Log, lines(first, count), block.position(start, block.len() - 1)).unwrap();
+}
+
+async fn open(directory: &tempfile::TempDir) -> Arc<Lake> {
+    let options =
+        LakeOptions { flush_interval: Duration::from_secs(3600), ..LakeOptions::at(directory.path()) };
+    Lake::open(options, Arc::new(ManualClock::at(TEN_O_CLOCK))).await.unwrap()
+}
+
+fn context(lake: &Arc<Lake>) -> SessionContext {
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema(lake.name(), "main")
+        .with_information_schema(true);
+    let mut context = SessionContext::new_with_config(config);
+    datafusion_functions_json::register_all(&mut context).unwrap();
+    for catalog in lake.catalogs() {
+        context.register_catalog(catalog.name, catalog.provider);
+    }
+    context
+}
+
+async fn rows(context: &SessionContext, sql: &str) -> Vec<RecordBatch> {
+    context.sql(sql).await.unwrap().collect().await.unwrap()
+}
+
+async fn number(context: &SessionContext, sql: &str) -> i64 {
+    let batches = rows(context, sql).await;
+    batches[0].column(0).as_primitive::<Int64Type>().value(0)
+}
+
+async fn words(context: &SessionContext, sql: &str) -> String {
+    let batches = rows(context, sql).await;
+    arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_readable_at_once_and_from_files_after_a_flush() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    let context = context(&lake);
+    let count = "SELECT count(*) FROM hep_proto_100_default";
+    let volumes = "SELECT storage_volume, count(*) AS n, min(payload) AS low FROM hep_proto_100_default GROUP BY 1 ORDER BY 1";
+    assert_eq!(number(&context, count).await, 0);
+    receive(&lake, 0, 10);
+    assert_eq!(number(&context, count).await, 10);
+    let report = lake.flush().await.unwrap();
+    assert_eq!((report.rows, report.files), (10, 1));
+    receive(&lake, 10, 5);
+    assert_eq!(number(&context, count).await, 15);
+    let expected = "\
++----------------+----+-----+
+| storage_volume | n  | low |
++----------------+----+-----+
+| buffer         | 5  | 10  |
+| default        | 10 | 0   |
++----------------+----+-----+";
+    assert_eq!(words(&context, volumes).await, expected);
+    assert_eq!(
+        number(&context, "SELECT count(*) FROM hep_proto_100_default WHERE storage_volume = 'buffer'").await,
+        5
+    );
+    assert_eq!(
+        number(&context, "SELECT count(*) FROM homer_lake_default.main.hep_proto_100_default").await,
+        10
+    );
+    assert_eq!(number(&context, "SELECT count(*) FROM hep_messages WHERE proto_type = 100").await, 15);
+    assert_eq!(number(&context, "SELECT count(*) FROM sip_transactions").await, 0);
+    assert!(lake.catalog().check().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_is_seen_once_while_flushes_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    let appended = Arc::new(AtomicU64::new(0));
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (lake, appended, done) = (Arc::clone(&lake), Arc::clone(&appended), Arc::clone(&done));
+        move || {
+            while !done.load(Ordering::SeqCst) {
+                let first = appended.load(Ordering::SeqCst);
+                receive(&lake, first, 7);
+                appended.store(first + 7, Ordering::SeqCst);
+                std::thread::yield_now();
+            }
+        }
+    });
+    let reader = tokio::spawn({
+        let (lake, appended, done) = (Arc::clone(&lake), Arc::clone(&appended), Arc::clone(&done));
+        async move {
+            let context = context(&lake);
+            let mut looks = 0;
+            while !done.load(Ordering::SeqCst) {
+                let before = appended.load(Ordering::SeqCst);
+                let batches =
+                    rows(&context, "SELECT count(*), count(DISTINCT payload) FROM hep_proto_100_default")
+                        .await;
+                let seen = batches[0].column(0).as_primitive::<Int64Type>().value(0).cast_unsigned();
+                let distinct = batches[0].column(1).as_primitive::<Int64Type>().value(0).cast_unsigned();
+                let after = appended.load(Ordering::SeqCst) + 7;
+                assert_eq!(seen, distinct, "a row was seen twice");
+                assert!(
+                    (before..=after).contains(&seen),
+                    "{seen} rows seen, between {before} and {after} were there"
+                );
+                looks += 1;
+            }
+            looks
+        }
+    });
+    for _ in 0..15 {
+        lake.flush().await.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+    assert!(reader.await.unwrap() > 0);
+    lake.stop().await.unwrap();
+    let total = i64::try_from(appended.load(Ordering::SeqCst)).unwrap();
+    assert_eq!(
+        number(&context(&lake), "SELECT count(*) FROM homer_lake_default.main.hep_proto_100_default").await,
+        total
+    );
+    assert!(lake.catalog().check().unwrap().is_empty());
+}
+
+/// What a replay of the journal brings.
+fn replayed(lake: &Lake) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let mut visit = |_: JournalPosition, payload: &[u8]| {
+        numbers.push(u64::from_le_bytes(payload.try_into().unwrap()));
+        Ok(())
+    };
+    lake.replay(&mut visit).unwrap();
+    numbers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_replays_what_was_not_committed_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let lake = open(&directory).await;
+        receive(&lake, 0, 4);
+        lake.flush().await.unwrap();
+        receive(&lake, 4, 3);
+        // Dropped without a stop: as if killed, with the journal written.
+    }
+    {
+        let lake = open(&directory).await;
+        assert_eq!(replayed(&lake), [4, 5, 6]);
+    }
+    let lake = open(&directory).await;
+    let numbers = replayed(&lake);
+    assert_eq!(numbers, [4, 5, 6], "what was replayed and not committed comes again");
+    receive(&lake, 7, 1);
+    lake.stop().await.unwrap();
+    drop(lake);
+    assert_eq!(replayed(open(&directory).await.as_ref()), Vec::<u64>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_buffer_refuses_rows_until_it_is_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = LakeOptions::at(directory.path());
+    options.hot_buffer.max_bytes = 1;
+    let lake = Lake::open(options, Arc::new(ManualClock::at(TEN_O_CLOCK))).await.unwrap();
+    lake.admission().unwrap();
+    receive(&lake, 0, 1);
+    let error = lake.admission().unwrap_err();
+    assert!(error.message().contains("hot_buffer.max_bytes is 1"), "{error}");
+    lake.start();
+    lake.admitted().await;
+    lake.admission().unwrap();
+    lake.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_protocol_has_its_table_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    let table = TelemetryTable::Protocol(61);
+    let schema = table.schema();
+    let source = lines(0, 1);
+    let columns = schema.fields().iter().map(|field| {
+        source.column_by_name(field.name()).cloned().unwrap_or_else(|| new_null_array(field.data_type(), 1))
+    });
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap();
+    let mut block = Block::new();
+    block.push(&[b"x"]);
+    let first = lake.journal().append(&block).unwrap();
+    lake.append(table, batch, first).unwrap();
+    let context = context(&lake);
+    for _ in 0..2 {
+        assert_eq!(number(&context, "SELECT count(*) FROM hep_proto_61_default").await, 1);
+        assert_eq!(number(&context, "SELECT count(*) FROM hep_messages WHERE proto_type = 61").await, 1);
+        lake.flush().await.unwrap();
+    }
+}
