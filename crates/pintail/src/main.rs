@@ -1,1 +1,18 @@
-fn main(){}
+//! Pintail: HEP packets come in, become rows in a DuckLake, and leave as Arrow.
+//!
+//! This crate is the binary: the command line ([`cli`]), the configuration ([`config`]), the wiring of
+//! the rooms into one process ([`wiring`]), the traffic generator ([`traffic`]) and the SQL client.
+
+use mimalloc::MiMalloc;
+
+mod cli;
+mod commands;
+mod config;
+mod output;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,153 @@
+//! The command line. Exit codes: 0 done, 1 failed or problems found, 2 wrong usage.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{commands, output};
+
+/// A lakehouse for telemetry that every SQL tool can query.
+#[derive(Debug, Parser)]
+#[command(name = "pintail", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(Serve),
+    /// Run everything on this machine, with generated calls coming in over real sockets.
+    Demo(Demo),
+    /// Ask a server over Flight SQL.
+    Sql(Sql),
+    /// Explain a configuration: what is wrong, what is not served, what holds.
+    CheckConfig(CheckConfig),
+    /// Look at a lake on disk, with or without a running server.
+    #[command(subcommand)]
+    Lake(Lake),
+}
+
+/// `pintail serve`
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration, JSON or TOML; else the first of pintail.json, pintail.toml, homer.json here,
+    /// below /etc/pintail or /etc/homer
+    #[arg(long, short, env = "PINTAIL_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write the addresses of all listeners to this file once everything listens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// `pintail demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Keep the data here; else in a temporary directory that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Packets a second
+    #[arg(long, default_value_t = 200, value_name = "PACKETS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration: Option<u64>,
+    /// Take free ports instead of the usual ones
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// The same calls for the same number
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the addresses of all listeners to this file once everything listens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// `pintail sql`
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// The server
+    #[arg(long, env = "PINTAIL_URL", default_value = "grpc://127.0.0.1:50055")]
+    pub(crate) url: String,
+    /// The bearer token
+    #[arg(long, env = "PINTAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// A statement; may be given several times
+    #[arg(short = 'e', long = "execute", required = true, value_name = "SQL")]
+    pub(crate) execute: Vec<String>,
+    /// How results are written
+    #[arg(long, short, value_enum, default_value_t = OutputForm::Table)]
+    pub(crate) output: OutputForm,
+}
+
+/// How `pintail sql` writes a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// Columns for people
+    Table,
+    /// RFC 4180 with a header
+    Csv,
+    /// One JSON array of objects
+    Json,
+}
+
+/// `pintail check-config`
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfig {
+    /// The configuration; else the file that `serve` would take
+    pub(crate) file: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `pintail lake`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lake {
+    /// Tables, files, rows and bytes
+    Info(LakePlace),
+    /// Every commit
+    Snapshots(LakePlace),
+    /// Check the catalog and its files; only reads
+    Fsck(LakePlace),
+}
+
+/// Which lake, and how to speak of it.
+#[derive(Debug, Args)]
+pub(crate) struct LakePlace {
+    /// The server's configuration
+    #[arg(long, short, env = "PINTAIL_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    // clap ends the process itself: 0 for help and version, 2 for wrong usage.
+    let done = match Cli::parse().command {
+        Command::Sql(arguments) => commands::sql::run(&arguments),
+        Command::Serve(_) | Command::Demo(_) | Command::Lake(_) => Ok(ExitCode::SUCCESS),
+        Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pintail: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(inner) = source {
+                let text = inner.to_string();
+                // Many errors repeat their source in their own message.
+                if !error.to_string().contains(&text) {
+                    eprintln!("  because: {text}");
+                }
+                source = inner.source();
+            }
+            ExitCode::from(1)
+        }
+    }
+}

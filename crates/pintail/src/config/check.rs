@@ -1,0 +1,291 @@
+//! What a well-formed configuration still gets wrong, and what of it this version does not serve.
+
+use std::net::IpAddr;
+
+use pintail_identity::{TokenEntry, check_binding};
+use serde_json::Value;
+
+use super::{Config, storage};
+
+/// What was found, by weight.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// The configuration is wrong.
+    pub(super) errors: Vec<String>,
+    /// The configuration is right, and this version can't serve it without harm.
+    pub(super) refusals: Vec<String>,
+    /// Recognised and without effect, or worth knowing.
+    pub(super) warnings: Vec<String>,
+}
+
+/// How a key that this version does not serve is treated when it is not at its default.
+#[derive(Clone, Copy, PartialEq)]
+enum Weight {
+    /// Said once.
+    Warning,
+    /// The server does not start: ignoring it would be less safe than what was asked.
+    Error,
+}
+
+/// Keys, `*` for any element, that are recognised and not served. The first that fits counts.
+const NOT_SERVED: &[(&str, Weight)] = &[
+    ("ingest.tls.mutual_tls", Weight::Error),
+    ("ingest.https.mutual_tls", Weight::Error),
+    ("ingest.http.tls_enable", Weight::Error),
+    ("node.flight_server.tls_enable", Weight::Error),
+    ("node.http_server.tls_enable", Weight::Error),
+    ("node.flightsql_server.tls_enable", Weight::Error),
+    ("prometheus.tls_enable", Weight::Error),
+    ("node.flight_server.tls_client_ca", Weight::Error),
+    ("node.http_server.tls_client_ca", Weight::Error),
+    ("node.flightsql_server.tls_client_ca", Weight::Error),
+    ("ingest.http.tls_client_ca", Weight::Error),
+    ("prometheus.tls_client_ca", Weight::Error),
+    ("identity.users_file", Weight::Error),
+    ("identity.oidc", Weight::Error),
+    ("identity.session", Weight::Warning),
+    ("identity.cluster_secret_file", Weight::Warning),
+    ("ingest.tls", Weight::Warning),
+    ("ingest.https", Weight::Warning),
+    ("ingest.http.websocket_enable", Weight::Warning),
+    ("ingest.http.tls_cert", Weight::Warning),
+    ("ingest.http.tls_key", Weight::Warning),
+    ("ingest.scripting", Weight::Warning),
+    ("ingest.hep_stream", Weight::Warning),
+    ("ingest.otlp", Weight::Warning),
+    ("ingest.line_protocol", Weight::Warning),
+    ("ingest.siprec", Weight::Warning),
+    ("ingest.vqrtcp", Weight::Warning),
+    ("storage.ducklake.shard_count", Weight::Warning),
+    ("storage.ducklake.flush_queue", Weight::Warning),
+    ("storage.ducklake.data_inlining_row_limit", Weight::Warning),
+    ("storage.ducklake.tuning", Weight::Warning),
+    ("storage.ducklake.s3", Weight::Warning),
+    ("storage.ducklake.azure", Weight::Warning),
+    ("storage.ducklake.compaction", Weight::Warning),
+    ("storage.ducklake.storage_policy", Weight::Warning),
+    ("storage.ducklake.search", Weight::Warning),
+    ("node.flight_server.tls_cert", Weight::Warning),
+    ("node.flight_server.tls_key", Weight::Warning),
+    ("node.http_server.tls_cert", Weight::Warning),
+    ("node.http_server.tls_key", Weight::Warning),
+    ("node.flightsql_server.tls_cert", Weight::Warning),
+    ("node.flightsql_server.tls_key", Weight::Warning),
+    ("node.flightsql_server.profile", Weight::Warning),
+    ("coordinator", Weight::Warning),
+    ("limits.max_sessions", Weight::Warning),
+    ("semantic", Weight::Warning),
+    ("postgres", Weight::Warning),
+    ("trino", Weight::Warning),
+    ("mcp", Weight::Warning),
+    ("remote_logging", Weight::Warning),
+    ("prometheus.path", Weight::Warning),
+    ("prometheus.target_ip", Weight::Warning),
+    ("prometheus.target_name", Weight::Warning),
+    ("prometheus.agent_label", Weight::Warning),
+    ("prometheus.tls_cert", Weight::Warning),
+    ("prometheus.tls_key", Weight::Warning),
+];
+
+/// Looks through `config`.
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    not_served(config, findings);
+    check_lake(config, findings);
+    check_listeners(config, findings);
+    check_identity(config, findings);
+    if config.log.level.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
+        findings.errors.push(format!(
+            "log.level: '{}' is none of off, error, warn, info, debug, trace",
+            config.log.level
+        ));
+    }
+    if config.ingest.enable && !config.storage.enable {
+        findings.errors.push("ingest.enable: packets need storage.enable to be stored".into());
+    }
+    if config.ingest.enable && config.ingest.hep.auth_keys.is_empty() {
+        findings.warnings.push(
+            "ingest.hep.auth_keys is empty: HEP is taken from anybody who reaches the listeners".into(),
+        );
+    }
+    if config.ingest.journal.sync == super::JournalSync::Off {
+        findings
+            .warnings
+            .push("ingest.journal.sync is off: a power cut may lose packets that were acknowledged".into());
+    }
+    let journal = &config.ingest.journal;
+    if journal.segment_bytes == 0 || journal.max_bytes < journal.segment_bytes {
+        findings
+            .errors
+            .push("ingest.journal.max_bytes: must be at least segment_bytes, and that more than 0".into());
+    }
+}
+
+fn not_served(config: &Config, findings: &mut Findings) {
+    let (Ok(values), Ok(defaults)) = (serde_json::to_value(config), serde_json::to_value(Config::default()))
+    else {
+        return;
+    };
+    for (path, weight) in NOT_SERVED {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let (value, default) = (values.pointer(&pointer), defaults.pointer(&pointer));
+        if value == default {
+            continue;
+        }
+        let mut leaves = Vec::new();
+        differing(path, value.unwrap_or(&Value::Null), default.unwrap_or(&Value::Null), &mut leaves);
+        for leaf in leaves {
+            match weight {
+                Weight::Warning => {
+                    // Refused keys are said once, by their own line.
+                    let refused = |(other, weight): &&(&str, Weight)| *other == leaf && *weight == Weight::Error;
+                    if !NOT_SERVED.iter().any(|entry| refused(&entry)) {
+                        findings.warnings.push(format!("{leaf}: recognised, not served by this version"));
+                    }
+                }
+                Weight::Error => findings.errors.push(format!(
+                    "{leaf}: recognised, not served by this version, and not ignored because that would be less safe; remove it"
+                )),
+            }
+        }
+    }
+}
+
+/// The topmost keys under `path` whose values differ; a list is named as a whole.
+fn differing(path: &str, value: &Value, default: &Value, leaves: &mut Vec<String>) {
+    match (value, default) {
+        (Value::Object(value), Value::Object(default)) if !default.is_empty() => {
+            for (key, below) in value {
+                differing(&format!("{path}.{key}"), below, default.get(key).unwrap_or(&Value::Null), leaves);
+            }
+        }
+        _ if value == default => {}
+        _ => leaves.push(path.to_owned()),
+    }
+}
+
+fn check_lake(config: &Config, findings: &mut Findings) {
+    let lake = &config.storage.ducklake;
+    let node = &config.node.ducklake;
+    for (path, catalog_type) in [
+        ("storage.ducklake.catalog_type", &lake.catalog_type),
+        ("node.ducklake.catalog_type", &node.catalog_type),
+    ] {
+        if catalog_type != "sqlite" {
+            findings.errors.push(format!("{path}: '{catalog_type}' is not a catalog type; only sqlite is"));
+        }
+    }
+    let unit = &lake.compaction.retention_unit;
+    if unit != "days" && unit != "hours" {
+        findings
+            .errors
+            .push(format!("storage.ducklake.compaction.retention_unit: '{unit}' is neither days nor hours"));
+    }
+    if !lake.hot_buffer.high_water.is_finite() || !(0.01..=1.0).contains(&lake.hot_buffer.high_water) {
+        findings.errors.push("storage.ducklake.hot_buffer.high_water: must lie between 0.01 and 1".into());
+    }
+    if lake.batch_size == 0 {
+        findings.errors.push("storage.ducklake.batch_size: must be at least 1".into());
+    }
+    check_name("storage.ducklake.lake_name", &lake.lake_name, findings);
+    if !node.lake_name.is_empty() {
+        check_name("node.ducklake.lake_name", &node.lake_name, findings);
+    }
+    check_volumes("storage.ducklake.storage_policy.volumes", &lake.storage_policy.volumes, findings);
+    check_volumes("node.ducklake.volumes", &node.volumes, findings);
+    match config.lake_place() {
+        Err(error) => findings.errors.push(error.to_string()),
+        Ok(place) => findings.refusals.extend(place.refusal),
+    }
+}
+
+fn check_name(path: &str, name: &str, findings: &mut Findings) {
+    let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if name.is_empty() || !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
+        findings.errors.push(format!(
+            "{path}: '{name}' must be letters, digits and underscores, not starting with a digit"
+        ));
+    }
+}
+
+fn check_volumes(path: &str, volumes: &[storage::Volume], findings: &mut Findings) {
+    for (index, volume) in volumes.iter().enumerate() {
+        let path = format!("{path}.{index}");
+        check_name(&format!("{path}.name"), &volume.name, findings);
+        if !matches!(volume.r#type.as_str(), "local" | "s3" | "azure") {
+            findings.errors.push(format!("{path}.type: '{}' is none of local, s3, azure", volume.r#type));
+        }
+        if volume.catalog_type != "sqlite" {
+            findings.errors.push(format!(
+                "{path}.catalog_type: '{}' is not a catalog type; only sqlite is",
+                volume.catalog_type
+            ));
+        }
+        if volumes[..index].iter().any(|other| other.name == volume.name) {
+            findings.errors.push(format!("{path}.name: '{}' is used twice", volume.name));
+        }
+    }
+}
+
+/// Hosts must be addresses, and a door without credentials stays on loopback.
+fn check_listeners(config: &Config, findings: &mut Findings) {
+    let (ingest, node) = (&config.ingest, &config.node);
+    for (path, host, enabled) in [
+        ("ingest.udp", &ingest.udp.host, ingest.udp.enable),
+        ("ingest.tcp", &ingest.tcp.host, ingest.tcp.enable),
+        ("ingest.http", &ingest.http.host, ingest.http.enable),
+    ] {
+        if ingest.enable && enabled {
+            check_host(path, host, findings);
+        }
+    }
+    if config.prometheus.enable {
+        check_host("prometheus", &config.prometheus.host, findings);
+    }
+    if !node.enable {
+        return;
+    }
+    let tokens = !config.identity.tokens.is_empty();
+    let flight = &node.flight_server;
+    let sql = &node.flightsql_server;
+    let doors = [
+        ("node.flight_server", &flight.host, &flight.auth_token, flight.allow_unauthenticated, flight.enable),
+        (
+            "node.http_server",
+            &node.http_server.host,
+            &flight.auth_token,
+            node.http_server.allow_unauthenticated,
+            node.http_server.enable,
+        ),
+        ("node.flightsql_server", &sql.host, &sql.auth_token, sql.allow_unauthenticated, sql.enable),
+    ];
+    for (path, host, token, open, enabled) in doors {
+        if !enabled {
+            continue;
+        }
+        let Some(address) = check_host(path, host, findings) else { continue };
+        if let Err(error) = check_binding(path, address, tokens || !token.is_empty(), open) {
+            findings.errors.push(error.to_string());
+        }
+    }
+}
+
+fn check_host(path: &str, host: &str, findings: &mut Findings) -> Option<IpAddr> {
+    match super::resolve::address_of(host) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            findings.errors.push(format!("{path}.host: {error}"));
+            None
+        }
+    }
+}
+
+fn check_identity(config: &Config, findings: &mut Findings) {
+    for (index, token) in config.identity.tokens.iter().enumerate() {
+        if token.name.is_empty() {
+            findings.errors.push(format!("identity.tokens.{index}.name: a name is needed"));
+        }
+        if let Err(error) = TokenEntry::from_hex(token.name.as_str(), &token.sha256, Vec::new()) {
+            findings.errors.push(format!("identity.tokens.{index}: {error}"));
+        }
+    }
+}

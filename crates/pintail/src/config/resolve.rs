@@ -1,0 +1,226 @@
+//! From the keys as written to the values the server works with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pintail_types::{Error, Result};
+
+use super::{Config, storage::Volume};
+
+/// Memory that is assumed where the machine does not tell.
+const MEMORY_FALLBACK: u64 = 4 << 30;
+/// The smallest memory limit of queries that is derived.
+const MEMORY_FLOOR: u64 = 256 << 20;
+/// Queries that run at once for each core, where no number is configured.
+const QUERIES_PER_CORE: usize = 8;
+
+/// Where the lake lies.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LakePlace {
+    /// The lake's name: the catalog in SQL.
+    pub(crate) lake_name: String,
+    /// The volume's label, `default` where none is named.
+    pub(crate) volume: String,
+    /// The SQLite file of the catalog.
+    pub(crate) catalog_path: PathBuf,
+    /// The directory of the Parquet files.
+    pub(crate) data_path: PathBuf,
+    /// `data_path` may differ from the one that the catalog recorded.
+    pub(crate) override_data_path: bool,
+    /// Why this version can't serve it.
+    pub(crate) refusal: Option<String>,
+}
+
+/// Limits that follow from the machine where the configuration says 0.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Derived {
+    /// Cores that may be used.
+    pub(crate) cores: usize,
+    /// Memory of all queries together, in bytes.
+    pub(crate) memory_bytes: u64,
+    /// Where queries spill.
+    pub(crate) spill_path: PathBuf,
+    /// Queries that run at once.
+    pub(crate) max_queries: usize,
+    /// The longest a query may run.
+    pub(crate) query_timeout: Option<Duration>,
+    /// The directory of the journal.
+    pub(crate) journal_path: PathBuf,
+}
+
+impl Config {
+    /// Where the lake lies: `storage.ducklake`, its volumes, or what `node.ducklake` adds.
+    ///
+    /// # Errors
+    /// `Invalid` when storage and node name different lakes.
+    pub(crate) fn lake_place(&self) -> Result<LakePlace> {
+        let storage = &self.storage.ducklake;
+        let node = &self.node.ducklake;
+        let node_given = !node.volumes.is_empty() || !node.catalog_path.is_empty();
+        let node_counts = self.node.enable || !self.storage.enable;
+
+        let from_storage = if storage.storage_policy.volumes.is_empty()
+            || (!storage.storage_policy.enable && !storage.catalog_path.is_empty())
+        {
+            vec![plain_volume(&storage.catalog_path, &storage.data_path)]
+        } else {
+            by_priority(&storage.storage_policy.volumes)
+        };
+        let from_node = if node.volumes.is_empty() {
+            vec![plain_volume(&node.catalog_path, &node.data_path)]
+        } else {
+            by_priority(&node.volumes)
+        };
+        let node_name = if node.lake_name.is_empty() { &storage.lake_name } else { &node.lake_name };
+        if self.storage.enable && node_counts && node_given {
+            agree("lake_name", &storage.lake_name, node_name)?;
+            agree("catalog_path", &from_storage[0].catalog_path, &from_node[0].catalog_path)?;
+            agree("data path", &from_storage[0].path, &from_node[0].path)?;
+        }
+        let (lake_name, volumes) = if !self.storage.enable {
+            (node_name, if node_given { from_node } else { from_storage })
+        } else if node_given && node_counts && from_storage[0].catalog_path.is_empty() {
+            (&storage.lake_name, from_node)
+        } else {
+            (&storage.lake_name, from_storage)
+        };
+        let refusal = refusal(&volumes);
+        let first = &volumes[0];
+        Ok(LakePlace {
+            lake_name: lake_name.clone(),
+            volume: first.name.clone(),
+            catalog_path: self.under_data_dir(&first.catalog_path, "homer_catalog.sqlite"),
+            data_path: self.under_data_dir(&first.path, "parquet"),
+            override_data_path: first.override_data_path,
+            refusal,
+        })
+    }
+
+    /// The limits that hold on this machine.
+    pub(crate) fn derived(&self) -> Derived {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory_bytes = match self.limits.memory_bytes {
+            0 => (machine_memory() / 2).max(MEMORY_FLOOR),
+            configured => configured,
+        };
+        Derived {
+            cores,
+            memory_bytes,
+            spill_path: self.under_data_dir(&self.limits.spill_path, "spill"),
+            max_queries: match self.limits.max_queries {
+                0 => (cores * QUERIES_PER_CORE).max(16),
+                configured => usize::try_from(configured).unwrap_or(usize::MAX),
+            },
+            query_timeout: match self.limits.query_timeout_sec {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds)),
+            },
+            journal_path: self.under_data_dir(&self.ingest.journal.path, "journal"),
+        }
+    }
+
+    fn under_data_dir(&self, path: &str, name: &str) -> PathBuf {
+        if path.is_empty() { Path::new(&self.data_dir).join(name) } else { PathBuf::from(path) }
+    }
+}
+
+impl Derived {
+    /// One line for the log: every limit, and where it comes from.
+    pub(crate) fn describe(&self, config: &Config) -> String {
+        let origin = |configured: u64| if configured == 0 { "derived" } else { "configured" };
+        format!(
+            "{} cores; query memory {} MiB ({}), at most {} queries at once ({}), query timeout {}, spill to {}; \
+             hot buffer {} MiB, journal up to {} MiB in {}",
+            self.cores,
+            self.memory_bytes >> 20,
+            origin(config.limits.memory_bytes),
+            self.max_queries,
+            origin(config.limits.max_queries),
+            self.query_timeout.map_or_else(|| "none".to_owned(), |limit| format!("{} s", limit.as_secs())),
+            self.spill_path.display(),
+            config.storage.ducklake.hot_buffer.max_bytes >> 20,
+            config.ingest.journal.max_bytes >> 20,
+            self.journal_path.display(),
+        )
+    }
+}
+
+fn plain_volume(catalog_path: &str, path: &str) -> Volume {
+    Volume {
+        name: "default".into(),
+        catalog_path: catalog_path.to_owned(),
+        path: path.to_owned(),
+        ..Volume::default()
+    }
+}
+
+fn by_priority(volumes: &[Volume]) -> Vec<Volume> {
+    let mut sorted = volumes.to_vec();
+    sorted.sort_by_key(|volume| volume.priority);
+    sorted
+}
+
+fn agree(what: &str, storage: &str, node: &str) -> Result<()> {
+    if storage.is_empty() || node.is_empty() || storage.trim_end_matches('/') == node.trim_end_matches('/') {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "storage.ducklake and node.ducklake name different lakes: {what} '{storage}' and '{node}'; in one process they \
+         must be the same"
+    )))
+}
+
+/// Why rows would be missing or in the wrong place if these volumes were served.
+fn refusal(volumes: &[Volume]) -> Option<String> {
+    let remote = |volume: &&Volume| volume.r#type != "local" || volume.path.contains("://");
+    if let Some(volume) = volumes.iter().find(remote) {
+        return Some(format!(
+            "volume '{}': recognised, but object storage ({}) is not served by this version",
+            volume.name, volume.path
+        ));
+    }
+    let second = volumes.get(1)?;
+    Some(format!(
+        "volume '{}': recognised, but more than one volume is not served by this version, and rows in it would be \
+         missing from answers",
+        second.name
+    ))
+}
+
+/// The address that `host` means: an address, `localhost`, a resolvable name, or empty for all.
+///
+/// # Errors
+/// `Invalid` for a name that does not resolve.
+pub(crate) fn address_of(host: &str) -> Result<IpAddr> {
+    let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
+    if bare.is_empty() {
+        return Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    }
+    if bare == "*" {
+        return Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    }
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let resolved = (bare, 0u16).to_socket_addrs().ok().and_then(|mut found| found.next());
+    resolved
+        .map(|found: SocketAddr| found.ip())
+        .ok_or_else(|| Error::invalid(format!("'{host}' is neither an address nor a name that resolves")))
+}
+
+/// The memory this process may use: the machine's, or less where a control group says so.
+fn machine_memory() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+    });
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    match (total, group) {
+        (Some(total), Some(group)) => total.min(group),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => MEMORY_FALLBACK,
+    }
+}

@@ -1,0 +1,234 @@
+//! What a configuration says, and what is said about it.
+
+use serde_json::json;
+
+use super::*;
+
+fn read(text: &str) -> Result<Loaded> {
+    parse("test.json", text, Vec::new())
+}
+
+fn read_with(text: &str, environment: &[(&str, &str)]) -> Result<Loaded> {
+    let owned: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    parse("test.json", text, owned)
+}
+
+/// The message of a configuration that must not be accepted.
+fn refused(text: &str) -> String {
+    read(text).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn homers_defaults_hold() {
+    let config = read("{}").unwrap().config;
+    assert_eq!(config.ingest.udp.port, 9060);
+    assert_eq!(config.ingest.udp.host, "0.0.0.0");
+    assert!(!config.ingest.tcp.enable);
+    assert_eq!(config.storage.ducklake.flush_interval_sec, 60);
+    assert_eq!(config.storage.ducklake.lake_name, "homer_lake");
+    assert_eq!(config.node.flight_server.host, "127.0.0.1");
+    assert_eq!(config.prometheus.host, "127.0.0.1");
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn toml_and_json_say_the_same() {
+    let toml = "[ingest.udp]\nport = 1\n[[identity.tokens]]\nname='a'\nsha256='".to_owned()
+        + &"0".repeat(64)
+        + "'\n";
+    let json = json!({"ingest": {"udp": {"port": 1}}, "identity": {"tokens": [{"name": "a", "sha256": "0".repeat(64)}]}});
+    let from_toml = parse("test.toml", &toml, Vec::new()).unwrap().config;
+    assert_eq!(from_toml, read(&json.to_string()).unwrap().config);
+    assert_eq!(from_toml, parse("test", &toml, Vec::new()).unwrap().config);
+    assert_eq!(from_toml, parse("test", &json.to_string(), Vec::new()).unwrap().config);
+}
+
+#[test]
+fn wrong_keys_and_values_are_named_with_their_path() {
+    for (text, wanted) in [
+        (r#"{"ingset": {}}"#, "test.json: unknown key 'ingset'; did you mean 'ingest'?"),
+        (
+            r#"{"ingest": {"udp": {"prot": 1}}}"#,
+            "unknown key 'ingest.udp.prot'; did you mean 'ingest.udp.port'?",
+        ),
+        (
+            r#"{"ingest": {"udp": {"port": "9060"}}}"#,
+            r#"ingest.udp.port: invalid type: string "9060", expected u16"#,
+        ),
+        (
+            r#"{"ingest": {"udp": {"port": 70000}}}"#,
+            "ingest.udp.port: invalid value: integer `70000`, expected u16",
+        ),
+        (
+            r#"{"ingest": {"journal": {"sync": "never"}}}"#,
+            "unknown variant `never`, expected one of `group`, `always`, `off`",
+        ),
+        (
+            r#"{"storage": {"ducklake": {"catalog_type": "postgres"}}}"#,
+            "storage.ducklake.catalog_type: 'postgres'",
+        ),
+        (
+            r#"{"node": {"ducklake": {"volumes": [{"name": "a", "typ": "s3"}]}}}"#,
+            "did you mean 'node.ducklake.volumes.0.type'?",
+        ),
+        (
+            r#"{"node": {"ducklake": {"volumes": [{"name": "a", "type": "tape"}]}}}"#,
+            "'tape' is none of local, s3, azure",
+        ),
+        (r#"{"log": {"level": "loud"}}"#, "log.level: 'loud'"),
+        (r#"{"storage": {"enable": false}}"#, "packets need storage.enable"),
+        (
+            r#"{"identity": {"tokens": [{"name": "a", "sha256": "12"}]}}"#,
+            "identity.tokens.0: token 'a': sha256 must be",
+        ),
+        ("[1]", "the top level must be an object"),
+        ("{", "not valid JSON"),
+    ] {
+        let message = refused(text);
+        assert!(message.contains(wanted), "{text}: {message}");
+    }
+}
+
+#[test]
+fn an_open_door_on_the_network_is_refused() {
+    let door = |extra: &str| {
+        format!(
+            r#"{{"node": {{"enable": true, "flightsql_server": {{"enable": true, "host": "0.0.0.0"{extra}}}}}}}"#
+        )
+    };
+    assert!(refused(&door("")).contains("node.flightsql_server"));
+    read(&door(r#", "auth_token": "x""#)).unwrap();
+    read(&door(r#", "allow_unauthenticated": true"#)).unwrap();
+}
+
+#[test]
+fn what_is_not_served_is_said_and_what_would_be_unsafe_is_refused() {
+    let loaded = read(r#"{"coordinator": {"enable": true}, "ingest": {"otlp": {"enable": true}}}"#).unwrap();
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("coordinator.enable: recognised, not served"), "{warnings}");
+    assert!(warnings.contains("ingest.otlp.enable: recognised, not served"), "{warnings}");
+    for text in [
+        r#"{"node": {"flightsql_server": {"tls_enable": true}}}"#,
+        r#"{"ingest": {"tls": {"mutual_tls": true}}}"#,
+        r#"{"identity": {"users_file": "/etc/users"}}"#,
+    ] {
+        assert!(refused(text).contains("less safe"), "{text}");
+    }
+}
+
+#[test]
+fn the_environment_merges_into_elements() {
+    let file = r#"{"node": {"ducklake": {"volumes": [{"name": "hot", "path": "/a"}]}}, "ingest": {"udp": {"port": 1}}}"#;
+    let config = read_with(
+        file,
+        &[
+            ("PINTAIL_NODE__DUCKLAKE__VOLUMES__0__PATH", "/b"),
+            ("PINTAIL_INGEST__UDP__PORT", "3"),
+            ("HOMER_INGEST_UDP_PORT", "2"),
+            ("HOMER_STORAGE_DUCKLAKE_FLUSH_INTERVAL_SEC", "7"),
+            ("PINTAIL_INGEST__HEP__AUTH_KEYS", "one,two"),
+            ("PINTAIL_DATA_DIR", "/data"),
+            ("PINTAIL_STORAGE__DUCKLAKE__COMPACTION__RETENTION_DAYS_BY_TABLE__HEP_PROTO_1_CALL", "5"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap()
+    .config;
+    assert_eq!(config.node.ducklake.volumes[0].path, "/b");
+    assert_eq!(config.node.ducklake.volumes[0].name, "hot");
+    assert_eq!(config.ingest.udp.port, 3);
+    assert_eq!(config.storage.ducklake.flush_interval_sec, 7);
+    assert_eq!(config.ingest.hep.auth_keys, ["one", "two"]);
+    assert_eq!(config.data_dir, "/data");
+    assert_eq!(config.storage.ducklake.compaction.retention_days_by_table["hep_proto_1_call"], 5);
+}
+
+#[test]
+fn homers_names_reach_array_elements() {
+    let loaded = read_with(
+        "{}",
+        &[
+            ("HOMER_STORAGE_DUCKLAKE_STORAGE_POLICY_VOLUMES_0_NAME", "hot"),
+            ("HOMER_STORAGE_DUCKLAKE_STORAGE_POLICY_VOLUMES_1_NAME", "cold"),
+            ("HOMER_STORAGE_DUCKLAKE_STORAGE_POLICY_VOLUMES_1_S3_ENDPOINT", "e"),
+            ("HOMER_NO_SUCH_THING", "1"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(loaded.config.storage.ducklake.storage_policy.volumes[1].s3_endpoint, "e");
+    assert!(loaded.warnings.iter().any(|warning| warning.contains("HOMER_NO_SUCH_THING")));
+}
+
+#[test]
+fn the_environment_is_checked_too() {
+    for (name, value, wanted) in [
+        ("PINTAIL_INGEST__UPD__PORT", "1", "did you mean 'ingest.udp'?"),
+        ("PINTAIL_INGEST__UDP__PORT", "x", "'x' is not a number"),
+        ("PINTAIL_INGEST__UDP__ENABLE", "maybe", "neither true nor false"),
+        ("PINTAIL_NODE__DUCKLAKE__VOLUMES__1__NAME", "a", "leaves a gap"),
+        ("PINTAIL_INGEST__UDP__PORT", "70000", "ingest.udp.port: invalid value"),
+    ] {
+        let message = read_with("{}", &[(name, value)]).expect_err(name).to_string();
+        assert!(message.contains(wanted), "{name}: {message}");
+    }
+}
+
+#[test]
+fn storage_and_node_agree_on_the_lake() {
+    let both = |catalog: &str| {
+        format!(
+            r#"{{"storage": {{"ducklake": {{"catalog_path": "/a.sqlite", "data_path": "/p"}}}},
+                "node": {{"enable": true, "ducklake": {{"catalog_path": "{catalog}", "data_path": "/p/"}}}}}}"#
+        )
+    };
+    let place = read(&both("/a.sqlite")).unwrap().config.lake_place().unwrap();
+    assert_eq!(place.catalog_path, Path::new("/a.sqlite"));
+    assert_eq!(place.volume, "default");
+    assert!(refused(&both("/b.sqlite")).contains("different lakes"));
+
+    let node_only =
+        read(r#"{"node": {"enable": true, "ducklake": {"catalog_path": "/n.sqlite", "data_path": "/n"}}}"#);
+    assert_eq!(node_only.unwrap().config.lake_place().unwrap().catalog_path, Path::new("/n.sqlite"));
+
+    let place = read(r#"{"data_dir": "/d"}"#).unwrap().config.lake_place().unwrap();
+    assert_eq!(place.catalog_path, Path::new("/d/homer_catalog.sqlite"));
+    assert_eq!(place.data_path, Path::new("/d/parquet"));
+    assert_eq!(place.refusal, None);
+}
+
+/// The configurations that Homer's documents print: they load, and what is not served is said.
+#[test]
+fn the_printed_configurations_load() {
+    let grafana_node = r#"{"node": {"enable": true,
+        "flight_server": {"host": "0.0.0.0", "port": 50051, "auth_token": "change-me-airport"},
+        "flightsql_server": {"enable": true, "host": "0.0.0.0", "port": 50055, "auth_token": "change-me-flightsql", "catalog_refresh_interval_sec": 30},
+        "ducklake": {"lake_name": "homer_lake", "catalog_type": "sqlite", "catalog_path": "/data/homer/homer_catalog.sqlite", "data_path": "/data/homer/parquet"}}}"#;
+    let grafana_proxy = r#"{"coordinator": {"enable": true,
+        "flightsql_server": {"enable": true, "host": "0.0.0.0", "port": 32010, "auth_token": "change-me-proxy", "catalog_refresh_interval_sec": 30},
+        "nodes": [{"name": "node-a", "host": "10.0.0.11", "port": 50051, "flightsql_port": 50055, "token": "change-me-flightsql"}]}}"#;
+    let one_volume = r#"{"node": {"enable": true,
+        "flight_server": {"host": "0.0.0.0", "port": 50051, "auth_token": "your-secret-token", "max_message_size": 16777216},
+        "flightsql_server": {"enable": false, "host": "0.0.0.0", "port": 50055, "auth_token": "", "catalog_refresh_interval_sec": 30},
+        "ducklake": {"lake_name": "homer_lake", "volumes": [{"name": "default", "type": "local", "catalog_type": "sqlite",
+            "catalog_path": "/data/homer/homer_catalog.sqlite", "path": "/data/homer/parquet"}]}}}"#;
+    let two_volumes = r#"{"node": {"enable": true, "flight_server": {"host": "0.0.0.0", "port": 50051, "auth_token": "your-secret-token"},
+        "ducklake": {"lake_name": "homer_lake", "volumes": [
+            {"name": "hot", "type": "local", "catalog_type": "sqlite", "catalog_path": "/data/homer/homer_catalog_hot.sqlite", "path": "/data/homer/parquet"},
+            {"name": "cold", "type": "s3", "catalog_type": "sqlite", "catalog_path": "/data/homer/homer_catalog_cold.sqlite", "path": "s3://homer-bucket/cold/",
+             "s3_region": "us-east-1", "s3_access_key_id": "your-key", "s3_secret_access_key": "your-secret", "s3_endpoint": "https://s3.amazonaws.com", "s3_use_ssl": true}]}}}"#;
+    let local = r#"{"storage": {"enable": true, "ducklake": {"catalog_type": "sqlite", "catalog_path": "/data/homer_catalog.sqlite",
+        "data_path": "/data/homer_parquet", "batch_size": 10000, "flush_interval_sec": 30}}}"#;
+    let remote = r#"{"storage": {"enable": true, "ducklake": {"catalog_type": "sqlite", "catalog_path": "/data/homer_catalog.sqlite",
+        "data_path": "s3://my-bucket/homer-parquet/", "s3": {"region": "us-east-1", "access_key_id": "AKIA...", "secret_access_key": "..."}}}}"#;
+    for (text, served) in [
+        (grafana_node, true),
+        (grafana_proxy, true),
+        (one_volume, true),
+        (two_volumes, false),
+        (local, true),
+        (remote, false),
+    ] {
+        let loaded = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(loaded.refusals.is_empty(), served, "{text}: {:?}", loaded.refusals);
+    }
+}

@@ -1,0 +1,143 @@
+//! From the configuration to the options of each room.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pintail_capture::{AuthKey, CaptureOptions, HepOptions, HttpOptions, SipOptions, TcpOptions, UdpOptions};
+use pintail_engine::EngineOptions;
+use pintail_lake::{HotBufferOptions, JournalOptions, LakeOptions, SyncPolicy};
+use pintail_types::{Error, Result};
+
+use crate::config::{self, Config, JournalSync};
+
+/// The window of Homer's `deduplicate: true`.
+const HOMER_DEDUP_WINDOW: Duration = Duration::from_millis(500);
+
+/// Where the lake lies and how it takes rows.
+///
+/// # Errors
+/// `Unsupported` for places that this version can't serve.
+pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
+    let place = config.lake_place()?;
+    if let Some(refusal) = place.refusal {
+        return Err(Error::unsupported(refusal));
+    }
+    let storage = &config.storage.ducklake;
+    let journal = &config.ingest.journal;
+    Ok(LakeOptions {
+        name: place.lake_name,
+        catalog_path: place.catalog_path,
+        data_path: place.data_path,
+        override_data_path: place.override_data_path,
+        journal: JournalOptions {
+            path: config.derived().journal_path,
+            sync: match journal.sync {
+                JournalSync::Group => SyncPolicy::Group,
+                JournalSync::Always => SyncPolicy::Always,
+                JournalSync::Off => SyncPolicy::Off,
+            },
+            sync_interval: Duration::from_millis(journal.sync_interval_ms),
+            segment_bytes: journal.segment_bytes,
+            max_bytes: journal.max_bytes,
+        },
+        hot_buffer: HotBufferOptions {
+            max_bytes: size(storage.hot_buffer.max_bytes),
+            high_water: storage.hot_buffer.high_water,
+        },
+        flush_interval: Duration::from_secs(storage.flush_interval_sec.max(1)),
+        batch_size: size(storage.batch_size),
+    })
+}
+
+/// The listeners of packets and their rules.
+///
+/// # Errors
+/// `Invalid` for a host that does not resolve.
+pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
+    let ingest = &config.ingest;
+    let (hep, sip) = (&ingest.hep, &ingest.sip);
+    let udp = match ingest.udp.enable {
+        true => Some(UdpOptions {
+            address: address(&ingest.udp.host, ingest.udp.port)?,
+            sockets: usize::from(!ingest.udp.multicore),
+            receive_buffer: size(ingest.udp.socket_recv_buffer),
+        }),
+        false => None,
+    };
+    let tcp = match ingest.tcp.enable {
+        true => Some(TcpOptions {
+            address: address(&ingest.tcp.host, ingest.tcp.port)?,
+            max_connections: or_default(ingest.tcp.max_connections, TcpOptions::default().max_connections),
+            idle_timeout: Duration::from_secs(ingest.tcp.read_timeout_sec),
+            read_ahead_bytes: size(ingest.tcp.read_ahead_bytes),
+        }),
+        false => None,
+    };
+    let http = match ingest.http.enable {
+        true => Some(HttpOptions {
+            address: address(&ingest.http.host, ingest.http.port)?,
+            auth_token: Some(ingest.http.auth_token.clone()).filter(|token| !token.is_empty()),
+            max_body_bytes: size(ingest.http.max_request_body_size),
+            read_timeout: Duration::from_secs(ingest.http.read_timeout),
+            write_timeout: Duration::from_secs(ingest.http.write_timeout),
+            ..HttpOptions::default()
+        }),
+        false => None,
+    };
+    let dedup_window = match (hep.dedup_window_ms, hep.deduplicate) {
+        (0, true) => HOMER_DEDUP_WINDOW,
+        (milliseconds, _) => Duration::from_millis(milliseconds),
+    };
+    Ok(CaptureOptions {
+        udp,
+        tcp,
+        http,
+        hep: HepOptions {
+            auth_keys: hep.auth_keys.iter().map(|key| AuthKey::everywhere(key.as_bytes())).collect(),
+            dedup_window,
+            max_decompressed_bytes: size(hep.max_decompressed_bytes),
+            keep_vendor_chunks: hep.keep_vendor_chunks,
+            hepv2_enable: hep.hepv2_enable,
+            hepv3_enable: hep.hepv3_enable,
+        },
+        sip: SipOptions {
+            censored_methods: sip.censored_methods.clone(),
+            discard_methods: sip.discard_methods.clone(),
+            aleg_ids: sip.aleg_ids.clone(),
+            custom_headers: sip.custom_headers.clone(),
+            force_aleg_id: sip.force_aleg_id,
+        },
+        ..CaptureOptions::default()
+    })
+}
+
+/// The limits of queries.
+pub(super) fn engine(config: &Config) -> EngineOptions {
+    let derived = config.derived();
+    EngineOptions {
+        memory_bytes: derived.memory_bytes,
+        spill_path: derived.spill_path,
+        max_queries: derived.max_queries,
+        query_timeout: derived.query_timeout,
+        target_partitions: Some(derived.cores),
+    }
+}
+
+/// Where a listener listens.
+///
+/// # Errors
+/// `Invalid` for a host that does not resolve.
+pub(super) fn address(host: &str, port: u16) -> Result<SocketAddr> {
+    Ok(SocketAddr::new(config::address_of(host)?, port))
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn or_default(configured: u32, default: usize) -> usize {
+    match configured {
+        0 => default,
+        configured => usize::try_from(configured).unwrap_or(usize::MAX),
+    }
+}
