@@ -123,7 +123,8 @@ fn summarize(finished: &[Finished], tested: Counts) -> bool {
     for Finished { step, counts, took, message } in finished {
         sum.add(*counts);
         let detail = message.as_deref().unwrap_or_default();
-        println!("{:<8} {:<7} {:>6}  {detail}", step.name, verdict(*counts), clock_time(*took));
+        let line = format!("{:<8} {:<7} {:>6}  {detail}", step.name, verdict(*counts), clock_time(*took));
+        println!("{}", line.trim_end());
     }
     for step in STEPS.iter().filter(|step| !finished.iter().any(|done| done.step.name == step.name)) {
         println!("{:<8} not run", step.name);
