@@ -1,0 +1,242 @@
+//! The walk over a message's lines.
+
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+use super::address::{Address, contact_expires};
+use super::headers::{HeaderNames, Known};
+use super::message::{SipError, SipMessage, SipProblem, StartLine};
+use super::value::{first_of_list, parameter, split_text, text, unfold};
+
+/// The most messages that one payload is split into; what follows stays with the last of them.
+pub const MAX_MESSAGES: usize = 1024;
+
+const SIP_VERSION: &[u8] = b"SIP/2.0";
+
+/// Parses the message at the start of `bytes`, past any empty lines before it.
+///
+/// Content-Length bounds the body; where it is absent, no number or larger than what is there, the body
+/// goes to the end.
+///
+/// # Errors
+/// When the start line, Call-ID or CSeq cannot be read; the error holds what could be.
+pub fn parse<'a>(bytes: &'a [u8], wanted: &HeaderNames) -> Result<SipMessage<'a>, SipError<'a>> {
+    let mut message = SipMessage::default();
+    let (first_line, head) = split_line(&bytes[empty_lines(bytes)..]);
+    message.kind = start_line(first_line);
+    let mut lines = Headers { rest: head };
+    while let Some((name, value)) = lines.next() {
+        set_header(&mut message, wanted, name, value);
+    }
+    let is_readable = message.kind != StartLine::Unreadable;
+    let body_limit = message.content_length.as_deref().and_then(|length| length.parse::<usize>().ok());
+    let body_length = body_limit.filter(|_| is_readable).unwrap_or(usize::MAX).min(lines.rest.len());
+    message.body = &lines.rest[..body_length];
+    message.len = bytes.len() - lines.rest.len() + body_length;
+    message.bytes = &bytes[..message.len];
+    let problem = if !is_readable {
+        SipProblem::Unparsable
+    } else if message.call_id.is_none() {
+        SipProblem::NoCallId
+    } else if message.cseq_method.is_none() {
+        SipProblem::NoCseq
+    } else {
+        return Ok(message);
+    };
+    Err(SipError { problem, partial: Box::new(message) })
+}
+
+/// Parses every message of a payload; traced TCP segments can hold several.
+///
+/// There is always at least one item. Empty lines between messages are skipped; bytes behind the last
+/// message that start no other are part of its `bytes`.
+pub const fn messages<'a, 'n>(bytes: &'a [u8], wanted: &'n HeaderNames) -> Messages<'a, 'n> {
+    Messages { rest: Some(bytes), left: MAX_MESSAGES, wanted }
+}
+
+/// The messages of one payload; see [`messages`].
+#[derive(Debug, Clone)]
+pub struct Messages<'a, 'n> {
+    rest: Option<&'a [u8]>,
+    left: usize,
+    wanted: &'n HeaderNames,
+}
+
+impl<'a> Iterator for Messages<'a, '_> {
+    type Item = Result<SipMessage<'a>, SipError<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.rest.take()?;
+        self.left -= 1;
+        let mut result = parse(bytes, self.wanted);
+        let message = match &mut result {
+            Ok(message) => message,
+            Err(error) => &mut *error.partial,
+        };
+        let behind = &bytes[message.len..];
+        let following = &behind[empty_lines(behind)..];
+        if self.left > 0 && start_line(split_line(following).0) != StartLine::Unreadable {
+            self.rest = Some(following);
+        } else {
+            message.bytes = bytes;
+        }
+        Some(result)
+    }
+}
+
+/// How many bytes of line ends `bytes` starts with: keep-alives, or noise before a message.
+fn empty_lines(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+/// The first line without its end, and what follows it. A bare LF ends a line too.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (line, rest) = match memchr(b'\n', bytes) {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &[][..]),
+    };
+    (line.strip_suffix(b"\r").unwrap_or(line), rest)
+}
+
+fn start_line(line: &[u8]) -> StartLine<'_> {
+    let line = line.trim_ascii_end();
+    let Some(first_space) = memchr(b' ', line) else {
+        return StartLine::Unreadable;
+    };
+    let (first, rest) = (&line[..first_space], &line[first_space + 1..]);
+    if first.eq_ignore_ascii_case(SIP_VERSION) {
+        return response_line(rest);
+    }
+    let Some(last_space) = memchr::memrchr(b' ', rest) else {
+        return StartLine::Unreadable;
+    };
+    let (uri, version) = (rest[..last_space].trim_ascii(), &rest[last_space + 1..]);
+    let is_request = is_token(first) && !uri.is_empty() && version.eq_ignore_ascii_case(SIP_VERSION);
+    if is_request {
+        StartLine::Request { method: text(first), uri: text(uri) }
+    } else {
+        StartLine::Unreadable
+    }
+}
+
+/// What follows `SIP/2.0 ` in a response.
+fn response_line(rest: &[u8]) -> StartLine<'_> {
+    let &[hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', units @ b'0'..=b'9', ref reason @ ..] =
+        rest.trim_ascii_start()
+    else {
+        return StartLine::Unreadable;
+    };
+    if !matches!(reason, [] | [b' ' | b'\t', ..]) {
+        return StartLine::Unreadable;
+    }
+    let [hundreds, tens, units] = [hundreds, tens, units].map(|digit| u16::from(digit - b'0'));
+    StartLine::Response { code: hundreds * 100 + tens * 10 + units, reason: text(reason.trim_ascii()) }
+}
+
+/// A token of RFC 3261 25.1, which a method must be.
+fn is_token(word: &[u8]) -> bool {
+    !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte))
+}
+
+/// The headers of a message; `rest` is the body when they have ended.
+struct Headers<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// The next header's name and value. A line that is no header is skipped.
+    fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        loop {
+            if self.rest.is_empty() {
+                return None;
+            }
+            let (first_line, mut after) = split_line(self.rest);
+            if first_line.is_empty() {
+                self.rest = after;
+                return None;
+            }
+            let mut header = first_line;
+            while let [b' ' | b'\t', ..] = after {
+                let (_, behind) = split_line(after);
+                header = &self.rest[..self.rest.len() - behind.len()];
+                after = behind;
+            }
+            self.rest = after;
+            if let Some(colon) = memchr(b':', header) {
+                return Some((header[..colon].trim_ascii_end(), header[colon + 1..].trim_ascii()));
+            }
+        }
+    }
+}
+
+fn set_header<'a>(message: &mut SipMessage<'a>, wanted: &HeaderNames, name: &[u8], value: &'a [u8]) {
+    if value.is_empty() {
+        return;
+    }
+    if !wanted.is_empty() {
+        for index in wanted.indexes_of(name) {
+            if message.wanted(index).is_none() {
+                message.wanted.push((index, unfold(value)));
+            }
+        }
+    }
+    let slot = match Known::of(name) {
+        None => return,
+        Some(Known::From) => return set_address(&mut message.from, value),
+        Some(Known::To) => return set_address(&mut message.to, value),
+        Some(Known::Contact) => return set_contact(message, value),
+        Some(Known::Via) => return set_via(message, value),
+        Some(Known::Cseq) => return set_cseq(message, value),
+        Some(Known::CallId) => &mut message.call_id,
+        Some(Known::UserAgent) => &mut message.user_agent,
+        Some(Known::Server) => &mut message.server,
+        Some(Known::Authorization) => &mut message.authorization,
+        Some(Known::ContentType) => &mut message.content_type,
+        Some(Known::ContentLength) => &mut message.content_length,
+        Some(Known::Expires) => &mut message.expires,
+        Some(Known::MaxForwards) => &mut message.max_forwards,
+        Some(Known::XCallId) => &mut message.x_call_id,
+    };
+    if slot.is_none() {
+        *slot = Some(unfold(value));
+    }
+}
+
+fn set_address<'a>(slot: &mut Option<Address<'a>>, value: &'a [u8]) {
+    if slot.is_none() {
+        *slot = Some(Address::parse(unfold(value)));
+    }
+}
+
+fn set_contact<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+    if message.contact.is_none() {
+        let value = unfold(value);
+        [message.contact_expires] = split_text(&value, |value| [contact_expires(value)]);
+        message.contact = Some(Address::parse(value));
+    }
+}
+
+fn set_via<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+    if message.via.is_none() {
+        [message.via, message.branch] = split_text(&unfold(value), |value| {
+            let top = first_of_list(value);
+            [Some(top).filter(|top| !top.is_empty()), parameter(top, "branch")]
+        });
+    }
+}
+
+fn set_cseq<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+    if message.cseq.is_some() {
+        return;
+    }
+    let value: Cow<'a, str> = unfold(value);
+    let [number, method] = split_text(&value, |value| {
+        let mut words = value.split_ascii_whitespace();
+        let number = words.next().filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        [number, number.and(words.next())]
+    });
+    message.cseq_number = number.and_then(|number| number.parse().ok());
+    message.cseq_method = method;
+    message.cseq = Some(value);
+}
