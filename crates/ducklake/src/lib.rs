@@ -1,1 +1,39 @@
-//! Placeholder.
+//! DuckLake catalogs in SQLite, exactly as official DuckDB 1.5.5 writes them.
+//!
+//! DuckDB may attach, read and write a lake of ours at any moment, and we a lake of its. So this crate
+//! keeps to the official layout to the column ([`layout`]), takes every id from the counters of the
+//! head snapshot inside the write transaction that uses it ([`commit`]), and assumes nothing about what
+//! happened between two calls. Reading, Parquet and planning are `datafusion-ducklake`'s; this crate
+//! is the [`datafusion_ducklake::MetadataWriter`] under it ([`writer`]).
+//!
+//! What must hold:
+//! - One commit is one `BEGIN IMMEDIATE` transaction of milliseconds that adds one snapshot, or nothing.
+//!   Files are complete and durable before it starts.
+//! - A write that was planned on an older snapshot commits only if what it was planned on still holds;
+//!   else it is a conflict.
+//! - Nothing but integers stands in an integer column, and no counter of the head is NULL.
+
+mod catalog;
+mod changes;
+mod check;
+mod columns;
+mod commit;
+mod compaction;
+mod database;
+mod define;
+mod deletes;
+mod error;
+mod files;
+mod inlined;
+mod layout;
+mod settings;
+mod specs;
+mod sql;
+mod stage;
+mod statistics;
+mod tables;
+mod time;
+mod writer;
+
+pub use catalog::{Catalog, CatalogOptions, CommitExtras, Head, TableSpec, TableStatistics, ViewSpec};
+pub use check::Problem;

@@ -1,0 +1,104 @@
+//! Compaction: the same rows in other files.
+
+use datafusion_ducklake::{CompactionOutputFile, CompactionSourceFile, SourceRetirement};
+use rusqlite::params;
+
+use crate::changes::Change;
+use crate::columns::live_columns;
+use crate::commit::Commit;
+use crate::error::Result;
+use crate::files::{self, Placement};
+use crate::sql;
+use crate::statistics::TableTotals;
+use crate::tables::Table;
+use crate::time::snapshot_time;
+use crate::{deletes, inlined};
+
+/// Everything that belongs to a data file besides its own row.
+const BELONGINGS: [&str; 5] = [
+    "ducklake_file_column_stats",
+    "ducklake_file_variant_stats",
+    "ducklake_file_partition_value",
+    "ducklake_delete_file",
+    "ducklake_data_file",
+];
+
+/// Puts `outputs` in the place of `sources`.
+///
+/// The rows of the sources must be those that were read at `base`: a source that was replaced, or that
+/// lost rows since, is a conflict. Files that came meanwhile do not matter.
+pub(crate) fn apply(
+    commit: &mut Commit<'_>,
+    table: &Table,
+    data_path: &str,
+    base: i64,
+    sources: &[CompactionSourceFile],
+    outputs: &[CompactionOutputFile],
+    retirement: SourceRetirement,
+) -> Result<()> {
+    let ids: Vec<i64> = sources.iter().map(|source| source.data_file_id).collect();
+    for source in sources {
+        deletes::fence(commit, table.id, source.data_file_id, source.delete_file_id)?;
+    }
+    inlined::fence_deletes(commit, table.id, base, &ids)?;
+
+    let before = TableTotals::of(commit.connection(), table.id)?;
+    let mut totals = before.unwrap_or_default();
+    for id in ids {
+        totals.file_size_bytes -= file_bytes(commit, id)?;
+        match retirement {
+            SourceRetirement::Remove => remove(commit, table, id)?,
+            SourceRetirement::Retire => {
+                commit.execute(sql::END_DELETE_FILE, params![commit.snapshot(), id])?;
+                commit.execute(sql::END_FILE, params![commit.snapshot(), id])?;
+            }
+        }
+    }
+    let columns = live_columns(commit.connection(), table.id)?;
+    for output in outputs {
+        let placement = Placement {
+            // The rows carry their ids in a column of the file.
+            row_id_start: None,
+            begin_snapshot: output.begin_snapshot.unwrap_or_else(|| commit.snapshot()),
+            partial_max: output.partial_max,
+        };
+        files::insert(commit, table, data_path, &output.file, &columns, placement)?;
+        totals.file_size_bytes += output.file.file_size_bytes;
+    }
+    totals.store(commit, table.id, before.is_none())?;
+    commit.record(match retirement {
+        SourceRetirement::Remove => Change::MergeAdjacent(table.id),
+        SourceRetirement::Retire => Change::RewriteDelete(table.id),
+    });
+    Ok(())
+}
+
+fn file_bytes(commit: &Commit<'_>, file_id: i64) -> Result<i64> {
+    Ok(commit.connection().query_row(sql::FILE_BYTES, [file_id], |row| row.get(0))?)
+}
+
+/// Takes a file out of the catalog for every snapshot, and lists it and its delete files for deletion.
+fn remove(commit: &Commit<'_>, table: &Table, file_id: i64) -> Result<()> {
+    let now = snapshot_time();
+    let mut obsolete: Vec<(i64, String, bool)> = Vec::new();
+    for statement in [sql::DELETE_FILES_OF, sql::DATA_FILE_PATH] {
+        let mut statement = commit.connection().prepare_cached(statement)?;
+        let rows = statement.query_map([file_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        for row in rows {
+            obsolete.push(row?);
+        }
+    }
+    for (id, path, is_relative) in obsolete {
+        // The list has no table, so its relative paths are relative to the data path.
+        let directory = if is_relative { table.directory("") } else { String::new() };
+        let from_data_path = is_relative && table.path_is_relative && table.schema_path_is_relative;
+        commit.execute(
+            sql::SCHEDULE_DELETION,
+            params![id, format!("{directory}{path}"), from_data_path, now],
+        )?;
+    }
+    for belonging in BELONGINGS {
+        commit.execute(&format!("DELETE FROM {belonging} WHERE data_file_id = $1"), [file_id])?;
+    }
+    inlined::forget_deletes(commit, table.id, file_id)
+}

@@ -1,0 +1,85 @@
+//! What can go wrong inside a catalog, and how it looks to each caller.
+
+use datafusion_ducklake::DuckLakeError;
+use pintail_types::{Error, ErrorKind};
+use rusqlite::ErrorCode;
+
+/// The result of everything inside this crate.
+pub(crate) type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// An error inside a catalog.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CatalogError {
+    #[error("sqlite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Another process held the write lock for longer than the busy timeout; nothing was written.
+    #[error("the catalog is locked by another process")]
+    Locked,
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("{0}")]
+    Corrupt(String),
+    #[error(transparent)]
+    Lake(#[from] DuckLakeError),
+}
+
+impl CatalogError {
+    /// Whether SQLite answered that somebody else holds a lock.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)))
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
+                    ErrorKind::Unavailable
+                }
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
+                _ => ErrorKind::Internal,
+            },
+            Self::Locked => ErrorKind::Unavailable,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::Corrupt(_) => ErrorKind::Corrupt,
+            Self::Lake(error) => match error {
+                DuckLakeError::Conflict(_) => ErrorKind::Conflict,
+                DuckLakeError::InvalidConfig(_) | DuckLakeError::UnsupportedTypeChange { .. } => {
+                    ErrorKind::Invalid
+                }
+                DuckLakeError::UnsupportedType(_) | DuckLakeError::Unsupported(_) => ErrorKind::Unsupported,
+                _ => ErrorKind::Internal,
+            },
+        }
+    }
+
+    /// The error at the crate's edge; `place` says which catalog.
+    pub(crate) fn at(self, place: impl std::fmt::Display) -> Error {
+        Error::new(self.kind(), format!("catalog {place}: {self}")).with_source(self)
+    }
+}
+
+/// The staged files of a failed commit are removed only when the error says that nothing was
+/// committed: a conflict (the lock was never got, or a check failed), a wrong request, or something
+/// not done. Everything else may have happened after the commit became durable.
+impl From<CatalogError> for DuckLakeError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Lake(error) => error,
+            CatalogError::Conflict(message) => Self::Conflict(message),
+            CatalogError::Locked => Self::Conflict(error.to_string()),
+            CatalogError::Invalid(message) | CatalogError::NotFound(message) => Self::InvalidConfig(message),
+            CatalogError::Unsupported(message) => Self::Unsupported(message),
+            CatalogError::Sqlite(_) | CatalogError::Corrupt(_) => Self::Internal(error.to_string()),
+        }
+    }
+}

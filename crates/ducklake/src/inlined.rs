@@ -1,0 +1,170 @@
+//! Rows and deletes that DuckDB keeps in the catalog itself.
+//!
+//! `ducklake_inlined_data_<table>_<version>` holds small inserts, `ducklake_inlined_delete_<table>`
+//! small deletes from Parquet files. This crate writes neither; it ends and counts what is there.
+
+use std::collections::BTreeMap;
+
+use datafusion_ducklake::InlinedRowRef;
+use rusqlite::{Connection, params};
+
+use crate::changes::touches;
+use crate::commit::Commit;
+use crate::error::{CatalogError, Result};
+use crate::sql;
+
+/// The tables that hold inlined rows of a table, oldest schema first.
+pub(crate) fn tables(connection: &Connection, table_id: i64) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(sql::INLINED_TABLES)?;
+    let names = statement.query_map([table_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(names)
+}
+
+/// The table that holds inlined deletes from a table's files, if it exists.
+pub(crate) fn delete_table(connection: &Connection, table_id: i64) -> Result<Option<String>> {
+    let name = format!("ducklake_inlined_delete_{table_id}");
+    let exists: bool = connection.query_row(sql::TABLE_EXISTS, [&name], |row| row.get(0))?;
+    Ok(exists.then_some(name))
+}
+
+/// The number of live inlined rows of a table.
+pub(crate) fn live_rows(connection: &Connection, table_id: i64) -> Result<i64> {
+    let mut rows = 0;
+    for name in tables(connection, table_id)? {
+        let count = format!("SELECT count(*) FROM {} WHERE end_snapshot IS NULL", quoted(&name));
+        rows += connection.query_row(&count, [], |row| row.get::<_, i64>(0))?;
+    }
+    Ok(rows)
+}
+
+/// The number of rows that inlined deletes hide in live files of a table.
+pub(crate) fn deleted_rows(connection: &Connection, table_id: i64) -> Result<i64> {
+    let Some(name) = delete_table(connection, table_id)? else {
+        return Ok(0);
+    };
+    let count = format!(
+        "SELECT count(*) FROM (SELECT DISTINCT d.file_id, d.row_id FROM {} d JOIN ducklake_data_file f \
+         ON f.data_file_id = d.file_id AND f.table_id = $1 AND f.end_snapshot IS NULL)",
+        quoted(&name)
+    );
+    Ok(connection.query_row(&count, [table_id], |row| row.get(0))?)
+}
+
+/// Ends every live inlined row of a table; returns how many.
+pub(crate) fn end_all(commit: &Commit<'_>, table_id: i64) -> Result<usize> {
+    let mut ended = 0;
+    for name in tables(commit.connection(), table_id)? {
+        let end = format!("UPDATE {} SET end_snapshot = $1 WHERE end_snapshot IS NULL", quoted(&name));
+        ended += commit.connection().execute(&end, [commit.snapshot()])?;
+    }
+    Ok(ended)
+}
+
+/// Whether inlined rows of the table came or went after `base`.
+pub(crate) fn changed_since(connection: &Connection, table_id: i64, base: i64) -> Result<bool> {
+    for name in tables(connection, table_id)? {
+        let changed = format!(
+            "SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot > $1 OR end_snapshot > $1)",
+            quoted(&name)
+        );
+        if connection.query_row(&changed, [base], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Ends the inlined rows in `rows` that were live at `base`; returns how many. Rows that are not there
+/// are passed over.
+///
+/// A flush by another program moves the rows away, so a change of that kind after `base` is a conflict.
+pub(crate) fn end_rows(
+    commit: &Commit<'_>,
+    table_id: i64,
+    base: i64,
+    rows: &[InlinedRowRef],
+) -> Result<usize> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    const MOVING: [&str; 5] =
+        ["dropped_table", "altered_table", "inlined_delete", "inline_flush", "flushed_inlined"];
+    fence_changes(commit, table_id, base, &MOVING)?;
+    let known = tables(commit.connection(), table_id)?;
+    let mut of_table: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for row in rows {
+        of_table.entry(&row.table_name).or_default().push(row.row_id);
+    }
+    let mut ended = 0;
+    for (name, row_ids) in of_table {
+        if !known.iter().any(|table| table == name) {
+            return Err(CatalogError::Conflict(format!(
+                "inlined rows of {name} were moved since they were read"
+            )));
+        }
+        let end = format!(
+            "UPDATE {} SET end_snapshot = $1 WHERE row_id = $2 AND end_snapshot IS NULL AND begin_snapshot < $1",
+            quoted(name)
+        );
+        let mut statement = commit.connection().prepare_cached(&end)?;
+        for row_id in row_ids {
+            ended += statement.execute(params![commit.snapshot(), row_id])?;
+        }
+    }
+    Ok(ended)
+}
+
+/// A conflict when a snapshot after `base` has a change of one of `kinds` of the table, or when that
+/// cannot be known because its record was removed.
+fn fence_changes(commit: &Commit<'_>, table_id: i64, base: i64, kinds: &[&str]) -> Result<()> {
+    let mut statement = commit.connection().prepare_cached(sql::CHANGES_SINCE)?;
+    let mut rows = statement.query([base])?;
+    let mut seen = 0;
+    while let Some(row) = rows.next()? {
+        seen += 1;
+        let changes: Option<String> = row.get(1)?;
+        if changes.is_some_and(|changes| touches(&changes, kinds, table_id)) {
+            return Err(CatalogError::Conflict(format!(
+                "rows of table {table_id} moved after snapshot {base}"
+            )));
+        }
+    }
+    if seen != commit.head.id - base {
+        return Err(CatalogError::Conflict(format!(
+            "snapshots after {base} were expired since the rows were read"
+        )));
+    }
+    Ok(())
+}
+
+/// A conflict when a file in `file_ids` got an inlined delete after `base`.
+pub(crate) fn fence_deletes(commit: &Commit<'_>, table_id: i64, base: i64, file_ids: &[i64]) -> Result<()> {
+    let Some(name) = delete_table(commit.connection(), table_id)? else {
+        return Ok(());
+    };
+    let newer =
+        format!("SELECT EXISTS(SELECT 1 FROM {} WHERE file_id = $1 AND begin_snapshot > $2)", quoted(&name));
+    let mut statement = commit.connection().prepare_cached(&newer)?;
+    for file_id in file_ids {
+        if statement.query_row([*file_id, base], |row| row.get(0))? {
+            return Err(CatalogError::Conflict(format!(
+                "rows of file {file_id} were deleted after snapshot {base}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the inlined deletes of a file that leaves the catalog.
+pub(crate) fn forget_deletes(commit: &Commit<'_>, table_id: i64, file_id: i64) -> Result<()> {
+    if let Some(name) = delete_table(commit.connection(), table_id)? {
+        let delete = format!("DELETE FROM {} WHERE file_id = $1", quoted(&name));
+        commit.connection().prepare_cached(&delete)?.execute([file_id])?;
+    }
+    Ok(())
+}
+
+/// An identifier in double quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

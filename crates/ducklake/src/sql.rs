@@ -1,0 +1,171 @@
+//! The statements, in one place, so that another catalog database can share them.
+//!
+//! Parameters are `$1`, `$2`, … in order of first appearance, which PostgreSQL numbers and SQLite
+//! takes as names numbered in that same order.
+
+pub(crate) const TABLE_EXISTS: &str =
+    "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)";
+
+pub(crate) const METADATA: &str = "SELECT value FROM ducklake_metadata WHERE key = $1 AND scope IS NULL";
+pub(crate) const INSERT_METADATA: &str =
+    "INSERT INTO ducklake_metadata (key, value, scope, scope_id) VALUES ($1, $2, NULL, NULL)";
+pub(crate) const UPDATE_METADATA: &str =
+    "UPDATE ducklake_metadata SET value = $1 WHERE key = $2 AND scope IS NULL";
+pub(crate) const INSERT_TABLE_SETTING: &str =
+    "INSERT INTO ducklake_metadata (key, value, scope, scope_id) VALUES ($1, $2, 'table', $3)";
+pub(crate) const UPDATE_TABLE_SETTING: &str =
+    "UPDATE ducklake_metadata SET value = $1 WHERE key = $2 AND scope = 'table' AND scope_id = $3";
+
+pub(crate) const HEAD: &str = "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id \
+     FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
+pub(crate) const INSERT_SNAPSHOT: &str = "INSERT INTO ducklake_snapshot \
+     (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const INSERT_SNAPSHOT_CHANGES: &str = "INSERT INTO ducklake_snapshot_changes \
+     (snapshot_id, changes_made, author, commit_message, commit_extra_info) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const CHANGES_SINCE: &str = "SELECT snapshot_id, changes_made FROM ducklake_snapshot_changes \
+     WHERE snapshot_id > $1 ORDER BY snapshot_id";
+pub(crate) const INSERT_SCHEMA_VERSION: &str =
+    "INSERT INTO ducklake_schema_versions (begin_snapshot, schema_version, table_id) VALUES ($1, $2, $3)";
+
+pub(crate) const FIND_SCHEMA: &str = "SELECT schema_id, schema_name, path, path_is_relative \
+     FROM ducklake_schema WHERE lower(schema_name) = lower($1) AND end_snapshot IS NULL";
+pub(crate) const INSERT_SCHEMA: &str = "INSERT INTO ducklake_schema \
+     (schema_id, schema_uuid, begin_snapshot, end_snapshot, schema_name, path, path_is_relative) \
+     VALUES ($1, $2, $3, NULL, $4, $5, 1)";
+
+pub(crate) const FIND_TABLE_BY_NAME: &str = "SELECT t.table_id, t.begin_snapshot, t.table_name, t.path, \
+     t.path_is_relative, s.schema_id, s.schema_name, s.path, s.path_is_relative \
+     FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
+     WHERE lower(s.schema_name) = lower($1) AND lower(t.table_name) = lower($2) AND t.end_snapshot IS NULL";
+pub(crate) const FIND_TABLE_BY_ID: &str = "SELECT t.table_id, t.begin_snapshot, t.table_name, t.path, \
+     t.path_is_relative, s.schema_id, s.schema_name, s.path, s.path_is_relative \
+     FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
+     WHERE t.table_id = $1 AND t.end_snapshot IS NULL";
+pub(crate) const INSERT_TABLE: &str = "INSERT INTO ducklake_table \
+     (table_id, table_uuid, begin_snapshot, end_snapshot, schema_id, table_name, path, path_is_relative) \
+     VALUES ($1, $2, $3, NULL, $4, $5, $6, 1)";
+
+pub(crate) const LIVE_COLUMNS: &str = "SELECT column_id, column_name, column_type, nulls_allowed, \
+     parent_column, initial_default FROM ducklake_column WHERE table_id = $1 AND end_snapshot IS NULL \
+     ORDER BY column_order, column_id";
+pub(crate) const NEXT_COLUMN_ID: &str =
+    "SELECT coalesce(max(column_id), 0) + 1 FROM ducklake_column WHERE table_id = $1";
+pub(crate) const INSERT_COLUMN: &str = "INSERT INTO ducklake_column \
+     (column_id, begin_snapshot, end_snapshot, table_id, column_order, column_name, column_type, initial_default, \
+      default_value, nulls_allowed, parent_column, default_value_type, default_value_dialect) \
+     VALUES ($1, $2, NULL, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'duckdb')";
+pub(crate) const RETYPE_COLUMN: &str = "INSERT INTO ducklake_column \
+     SELECT column_id, $1, NULL, table_id, column_order, column_name, $2, initial_default, default_value, \
+            nulls_allowed, parent_column, default_value_type, default_value_dialect \
+     FROM ducklake_column WHERE table_id = $3 AND column_id = $4 AND end_snapshot = $1";
+pub(crate) const END_COLUMN: &str = "UPDATE ducklake_column SET end_snapshot = $1 \
+     WHERE table_id = $2 AND column_id = $3 AND end_snapshot IS NULL";
+
+pub(crate) const FIND_VIEW: &str = "SELECT v.view_id, v.sql FROM ducklake_view v \
+     JOIN ducklake_schema s ON s.schema_id = v.schema_id AND s.end_snapshot IS NULL \
+     WHERE lower(s.schema_name) = lower($1) AND lower(v.view_name) = lower($2) AND v.end_snapshot IS NULL";
+pub(crate) const INSERT_VIEW: &str = "INSERT INTO ducklake_view \
+     (view_id, view_uuid, begin_snapshot, end_snapshot, schema_id, view_name, dialect, sql, column_aliases) \
+     VALUES ($1, $2, $3, NULL, $4, $5, 'duckdb', $6, '')";
+pub(crate) const END_VIEW: &str =
+    "UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL";
+
+pub(crate) const FIND_TAG: &str =
+    "SELECT value FROM ducklake_tag WHERE object_id = $1 AND key = $2 AND end_snapshot IS NULL";
+pub(crate) const END_TAG: &str = "UPDATE ducklake_tag SET end_snapshot = $1 \
+     WHERE object_id = $2 AND key = $3 AND end_snapshot IS NULL";
+pub(crate) const INSERT_TAG: &str = "INSERT INTO ducklake_tag \
+     (object_id, begin_snapshot, end_snapshot, key, value) VALUES ($1, $2, NULL, $3, $4)";
+pub(crate) const END_COLUMN_TAG: &str = "UPDATE ducklake_column_tag SET end_snapshot = $1 \
+     WHERE table_id = $2 AND column_id = $3 AND key = $4 AND end_snapshot IS NULL";
+pub(crate) const INSERT_COLUMN_TAG: &str = "INSERT INTO ducklake_column_tag \
+     (table_id, column_id, begin_snapshot, end_snapshot, key, value) VALUES ($1, $2, $3, NULL, $4, $5)";
+
+pub(crate) const LIVE_PARTITION: &str = "SELECT i.partition_id, c.partition_key_index, c.column_id, c.transform \
+     FROM ducklake_partition_info i JOIN ducklake_partition_column c \
+       ON c.partition_id = i.partition_id AND c.table_id = i.table_id \
+     WHERE i.table_id = $1 AND i.end_snapshot IS NULL ORDER BY c.partition_key_index";
+pub(crate) const END_PARTITION: &str =
+    "UPDATE ducklake_partition_info SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const INSERT_PARTITION: &str = "INSERT INTO ducklake_partition_info \
+     (partition_id, table_id, begin_snapshot, end_snapshot) VALUES ($1, $2, $3, NULL)";
+pub(crate) const INSERT_PARTITION_COLUMN: &str = "INSERT INTO ducklake_partition_column \
+     (partition_id, table_id, partition_key_index, column_id, transform) VALUES ($1, $2, $3, $4, $5)";
+
+pub(crate) const LIVE_SORT: &str = "SELECT i.sort_id, e.sort_key_index, e.expression, e.dialect, e.sort_direction, e.null_order \
+     FROM ducklake_sort_info i JOIN ducklake_sort_expression e \
+       ON e.sort_id = i.sort_id AND e.table_id = i.table_id \
+     WHERE i.table_id = $1 AND i.end_snapshot IS NULL ORDER BY e.sort_key_index";
+pub(crate) const END_SORT: &str =
+    "UPDATE ducklake_sort_info SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const INSERT_SORT: &str = "INSERT INTO ducklake_sort_info (sort_id, table_id, begin_snapshot, end_snapshot) VALUES ($1, $2, $3, NULL)";
+pub(crate) const INSERT_SORT_EXPRESSION: &str = "INSERT INTO ducklake_sort_expression \
+     (sort_id, table_id, sort_key_index, expression, dialect, sort_direction, null_order) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+pub(crate) const INSERT_DATA_FILE: &str = "INSERT INTO ducklake_data_file \
+     (data_file_id, table_id, begin_snapshot, end_snapshot, file_order, path, path_is_relative, file_format, \
+      record_count, file_size_bytes, footer_size, row_id_start, partition_id, encryption_key, mapping_id, \
+      partial_max) \
+     VALUES ($1, $2, $3, NULL, NULL, $4, $5, 'parquet', $6, $7, $8, $9, $10, NULL, NULL, $11)";
+pub(crate) const INSERT_FILE_STATS: &str = "INSERT INTO ducklake_file_column_stats \
+     (data_file_id, table_id, column_id, column_size_bytes, value_count, null_count, min_value, max_value, \
+      contains_nan, extra_stats) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)";
+pub(crate) const INSERT_PARTITION_VALUE: &str = "INSERT INTO ducklake_file_partition_value \
+     (data_file_id, table_id, partition_key_index, partition_value) VALUES ($1, $2, $3, $4)";
+pub(crate) const FILES_CHANGED_SINCE: &str = "SELECT EXISTS(SELECT 1 FROM ducklake_data_file \
+     WHERE table_id = $1 AND (begin_snapshot > $2 OR end_snapshot > $2))";
+pub(crate) const END_TABLE_FILES: &str =
+    "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_TABLE_DELETE_FILES: &str =
+    "UPDATE ducklake_delete_file SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const LIVE_FILE: &str = "SELECT path, path_is_relative FROM ducklake_data_file \
+     WHERE table_id = $1 AND data_file_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_FILE: &str =
+    "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
+pub(crate) const FILE_BYTES: &str =
+    "SELECT coalesce(max(file_size_bytes), 0) FROM ducklake_data_file WHERE data_file_id = $1";
+pub(crate) const DATA_FILE_PATH: &str =
+    "SELECT data_file_id, path, path_is_relative FROM ducklake_data_file WHERE data_file_id = $1";
+pub(crate) const SCHEDULE_DELETION: &str = "INSERT INTO ducklake_files_scheduled_for_deletion \
+     (data_file_id, path, path_is_relative, schedule_start) VALUES ($1, $2, $3, $4)";
+
+pub(crate) const LIVE_DELETE_FILE: &str = "SELECT delete_file_id FROM ducklake_delete_file \
+     WHERE table_id = $1 AND data_file_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_DELETE_FILE: &str = "UPDATE ducklake_delete_file SET end_snapshot = $1 \
+     WHERE data_file_id = $2 AND end_snapshot IS NULL";
+pub(crate) const INSERT_DELETE_FILE: &str = "INSERT INTO ducklake_delete_file \
+     (delete_file_id, table_id, begin_snapshot, end_snapshot, data_file_id, path, path_is_relative, format, \
+      delete_count, file_size_bytes, footer_size, encryption_key, partial_max) \
+     VALUES ($1, $2, $3, NULL, $4, $5, $6, 'parquet', $7, $8, $9, NULL, NULL)";
+pub(crate) const DELETE_FILES_OF: &str =
+    "SELECT delete_file_id, path, path_is_relative FROM ducklake_delete_file WHERE data_file_id = $1";
+pub(crate) const LIVE_ROWS_IN_FILES: &str = "SELECT coalesce(sum(f.record_count), 0) - \
+     coalesce(sum((SELECT sum(d.delete_count) FROM ducklake_delete_file d \
+                   WHERE d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL)), 0) \
+     FROM ducklake_data_file f WHERE f.table_id = $1 AND f.end_snapshot IS NULL";
+
+pub(crate) const INLINED_TABLES: &str =
+    "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = $1 ORDER BY schema_version";
+
+pub(crate) const TABLE_STATS: &str =
+    "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = $1";
+pub(crate) const INSERT_TABLE_STATS: &str = "INSERT INTO ducklake_table_stats \
+     (table_id, record_count, next_row_id, file_size_bytes) VALUES ($1, $2, $3, $4)";
+pub(crate) const UPDATE_TABLE_STATS: &str = "UPDATE ducklake_table_stats \
+     SET record_count = $1, next_row_id = $2, file_size_bytes = $3 WHERE table_id = $4";
+pub(crate) const TABLE_COLUMN_STATS: &str = "SELECT column_id, contains_null, contains_nan, min_value, max_value, \
+     extra_stats IS NOT NULL FROM ducklake_table_column_stats WHERE table_id = $1";
+pub(crate) const INSERT_TABLE_COLUMN_STATS: &str = "INSERT INTO ducklake_table_column_stats \
+     (table_id, column_id, contains_null, contains_nan, min_value, max_value, extra_stats) \
+     VALUES ($1, $2, $3, $4, $5, $6, NULL)";
+pub(crate) const UPDATE_TABLE_COLUMN_STATS: &str = "UPDATE ducklake_table_column_stats \
+     SET contains_null = $1, contains_nan = $2, min_value = $3, max_value = $4 \
+     WHERE table_id = $5 AND column_id = $6";
+pub(crate) const LIVE_TABLES: &str = "SELECT t.table_id, t.table_name FROM ducklake_table t \
+     JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
+     WHERE lower(s.schema_name) = lower($1) AND t.end_snapshot IS NULL ORDER BY t.table_name";
+pub(crate) const TABLE_IN_SCHEMA: &str = "SELECT table_id FROM ducklake_table \
+     WHERE schema_id = $1 AND lower(table_name) = lower($2) AND end_snapshot IS NULL";
+pub(crate) const LIVE_FILE_TOTALS: &str = "SELECT count(*), coalesce(sum(file_size_bytes), 0) \
+     FROM ducklake_data_file WHERE table_id = $1 AND end_snapshot IS NULL";
