@@ -152,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn the_page_in_the_tree_is_as_it_is_written() {
+        let file = crate::process::workspace_root().join("docs/benchmarks.md");
+        assert_eq!(Page::read(&file).unwrap().text(), fs::read_to_string(file).unwrap());
+    }
+
+    #[test]
     fn numbers_are_short_and_grouped() {
         let check = |value: f64, expect: &str| assert_eq!(number(value), expect);
         check(1_234_567.8, "1,234,568");
