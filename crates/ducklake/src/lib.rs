@@ -27,6 +27,7 @@ mod files;
 mod inlined;
 mod layout;
 mod settings;
+mod snapshots;
 mod specs;
 mod sql;
 mod stage;
@@ -37,3 +38,4 @@ mod writer;
 
 pub use catalog::{Catalog, CatalogOptions, CommitExtras, Head, TableSpec, TableStatistics, ViewSpec};
 pub use check::Problem;
+pub use snapshots::SnapshotInfo;
