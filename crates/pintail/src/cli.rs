@@ -23,6 +23,9 @@ enum Command {
     Demo(Demo),
     /// Ask a server over Flight SQL.
     Sql(Sql),
+    /// Send HEP packets: generated, from captures, or as they stand in files.
+    #[command(subcommand)]
+    Hep(commands::hep::Hep),
     /// Explain a configuration: what is wrong, what is not served, what holds.
     CheckConfig(CheckConfig),
     /// Look at a lake on disk, with or without a running server.
@@ -129,9 +132,12 @@ pub(crate) struct LakePlace {
 pub(crate) fn run() -> ExitCode {
     // clap ends the process itself: 0 for help and version, 2 for wrong usage.
     let done = match Cli::parse().command {
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Sql(arguments) => commands::sql::run(&arguments),
-        Command::Serve(_) | Command::Demo(_) | Command::Lake(_) => Ok(ExitCode::SUCCESS),
+        Command::Hep(command) => commands::hep::run(command),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
+        Command::Lake(command) => commands::lake::run(&command),
     };
     match done {
         Ok(code) => code,

@@ -9,6 +9,8 @@ mod cli;
 mod commands;
 mod config;
 mod output;
+mod traffic;
+mod wiring;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

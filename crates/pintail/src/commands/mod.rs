@@ -1,4 +1,8 @@
 //! One module for each command.
 
 pub(crate) mod check_config;
+pub(crate) mod demo;
+pub(crate) mod hep;
+pub(crate) mod lake;
+pub(crate) mod serve;
 pub(crate) mod sql;

@@ -21,8 +21,8 @@ use pintail_types::{Error, Result};
 use serde_json::Value;
 
 pub(crate) use ingest::{Ingest, JournalSync};
-pub(crate) use other::{Identity, Log, Prometheus};
-pub(crate) use resolve::address_of;
+pub(crate) use other::{Identity, Log, Prometheus, Token};
+pub(crate) use resolve::{LakePlace, address_of};
 pub(crate) use storage::{Node, Storage};
 
 section::sections! {

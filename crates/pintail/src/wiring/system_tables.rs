@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use nix::sys::statvfs::statvfs;
 use pintail_capture::Capture;
+use pintail_ducklake::SnapshotInfo;
 use pintail_engine::{Engine, SystemTable};
 use pintail_identity::Principal;
 use pintail_lake::Lake;
@@ -16,6 +17,7 @@ use pintail_types::{Error, Result};
 pub(super) fn register(engine: &Arc<Engine>, lake: &Arc<Lake>, capture: Option<&Arc<Capture>>) {
     engine.register_system_table(Arc::new(IngestTable { capture: capture.cloned() }));
     engine.register_system_table(Arc::new(VolumesTable { lake: Arc::clone(lake) }));
+    engine.register_system_table(Arc::new(SnapshotsTable { lake: Arc::clone(lake) }));
 }
 
 fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
@@ -108,7 +110,9 @@ impl SystemTable for VolumesTable {
             Arc::new(StringArray::from_iter_values(volumes.iter().map(|volume| value(volume))))
         };
         let number = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value; count])) };
-        let sum = |pick: fn(&pintail_ducklake::TableStatistics) -> i64| tables.iter().map(pick).sum::<i64>();
+        let sum = |pick: fn(&pintail_ducklake::TableStatistics) -> u64| {
+            number(i64::try_from(tables.iter().map(pick).sum::<u64>()).unwrap_or(i64::MAX))
+        };
         batch(
             self.schema(),
             vec![
@@ -117,13 +121,72 @@ impl SystemTable for VolumesTable {
                 text(&|_| "local".to_owned()),
                 text(&|_| options.data_path.display().to_string()),
                 number(0),
-                number(sum(|table| table.files)),
-                number(sum(|table| table.rows)),
-                number(sum(|table| table.bytes)),
+                sum(|table| table.files),
+                sum(|table| table.rows),
+                sum(|table| table.bytes),
                 Arc::new(Int64Array::from(vec![free_bytes(&options.data_path); count])),
             ],
         )
     }
+}
+
+/// `system.snapshots`: every commit that was not expired.
+#[derive(Debug)]
+struct SnapshotsTable {
+    lake: Arc<Lake>,
+}
+
+static SNAPSHOTS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    schema(&[
+        ("catalog", DataType::Utf8, false),
+        ("snapshot_id", DataType::Int64, false),
+        ("committed_at", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        ("schema_version", DataType::Int64, false),
+        ("author", DataType::Utf8, true),
+        ("message", DataType::Utf8, true),
+        ("changes", DataType::Utf8, true),
+        ("journal_position", DataType::Int64, true),
+    ])
+});
+
+impl SystemTable for SnapshotsTable {
+    fn name(&self) -> &'static str {
+        "snapshots"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SNAPSHOTS)
+    }
+
+    fn rows(&self, _principal: &Principal) -> Result<RecordBatch> {
+        let snapshots = self.lake.catalog().snapshots()?;
+        let volumes = self.lake.volumes();
+        let volume = volumes.first().map_or("default", String::as_str);
+        let catalog = format!("{}_{volume}", self.lake.name());
+        let text = |pick: fn(&SnapshotInfo) -> Option<&str>| -> ArrayRef {
+            Arc::new(snapshots.iter().map(pick).collect::<StringArray>())
+        };
+        let committed_at = snapshots.iter().map(SnapshotInfo::committed_at);
+        batch(
+            self.schema(),
+            vec![
+                Arc::new(StringArray::from_iter_values(snapshots.iter().map(|_| &catalog))),
+                Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.id.0))),
+                Arc::new(committed_at.collect::<TimestampMicrosecondArray>()),
+                Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.schema_version))),
+                text(|snapshot| snapshot.author.as_deref()),
+                text(|snapshot| snapshot.message.as_deref()),
+                text(|snapshot| snapshot.changes.as_deref()),
+                Arc::new(snapshots.iter().map(journal_position).collect::<Int64Array>()),
+            ],
+        )
+    }
+}
+
+/// How far the journal was in the lake with this commit; only flushes say so: `journal <id> position <position>`.
+fn journal_position(snapshot: &SnapshotInfo) -> Option<i64> {
+    let noted = snapshot.extra_info.as_deref()?.strip_prefix("journal ")?;
+    noted.rsplit_once(" position ")?.1.parse().ok()
 }
 
 /// Bytes an unprivileged writer can still write below `path`.

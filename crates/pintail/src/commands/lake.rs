@@ -1,0 +1,128 @@
+//! `pintail lake`: a look at a lake through its catalog, beside a running server or without one.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pintail_ducklake::{Catalog, CatalogOptions};
+use pintail_types::{Error, Result};
+use serde_json::json;
+
+use crate::cli::{Lake, LakePlace};
+use crate::config;
+use crate::output;
+
+/// How long a lock of another program is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Only reads.
+pub(crate) fn run(command: &Lake) -> Result<ExitCode> {
+    match command {
+        Lake::Info(place) => info(place),
+        Lake::Snapshots(place) => snapshots(place),
+        Lake::Fsck(place) => fsck(place),
+    }
+}
+
+/// The catalog, which must exist.
+fn open(arguments: &LakePlace) -> Result<(Catalog, config::LakePlace)> {
+    let loaded = config::load(arguments.config.as_deref())?;
+    let place = loaded.config.lake_place()?;
+    if let Some(refusal) = place.refusal {
+        return Err(Error::unsupported(refusal));
+    }
+    if !place.catalog_path.is_file() {
+        return Err(Error::not_found(format!("no catalog at {}", place.catalog_path.display())));
+    }
+    let options = CatalogOptions {
+        data_path: format!("{}/", place.data_path.display().to_string().trim_end_matches('/')),
+        create: false,
+        override_data_path: place.override_data_path,
+        busy_timeout: BUSY_TIMEOUT,
+    };
+    Ok((Catalog::open(&place.catalog_path, &options)?, place))
+}
+
+fn info(arguments: &LakePlace) -> Result<ExitCode> {
+    let (catalog, place) = open(arguments)?;
+    let head = catalog.head("")?;
+    let tables = catalog.statistics("main")?;
+    if arguments.json {
+        let described: Vec<_> = tables
+            .iter()
+            .map(|table| json!({"name": table.name, "files": table.files, "rows": table.rows, "bytes": table.bytes}))
+            .collect();
+        output::json(&json!({
+            "lake": place.lake_name,
+            "catalog_path": place.catalog_path,
+            "data_path": place.data_path,
+            "snapshot": head.snapshot.0,
+            "schema_version": head.schema_version,
+            "tables": described,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!(
+        "{}: snapshot {}, catalog {}, data in {}",
+        place.lake_name,
+        head.snapshot,
+        place.catalog_path.display(),
+        place.data_path.display()
+    ))?;
+    output::line(format!("{:<28} {:>10} {:>14} {:>16}", "table", "files", "rows", "bytes"))?;
+    for table in &tables {
+        output::line(format!("{:<28} {:>10} {:>14} {:>16}", table.name, table.files, table.rows, table.bytes))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn snapshots(arguments: &LakePlace) -> Result<ExitCode> {
+    let (catalog, _) = open(arguments)?;
+    let snapshots = catalog.snapshots()?;
+    if arguments.json {
+        let described: Vec<_> = snapshots
+            .iter()
+            .map(|snapshot| {
+                json!({
+                    "snapshot_id": snapshot.id.0,
+                    "committed_at": snapshot.time,
+                    "schema_version": snapshot.schema_version,
+                    "author": snapshot.author,
+                    "message": snapshot.message,
+                    "changes": snapshot.changes,
+                })
+            })
+            .collect();
+        output::json(&json!(described))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for snapshot in &snapshots {
+        output::line(format!(
+            "{:>8}  {}  {}{}",
+            snapshot.id,
+            snapshot.time,
+            snapshot.changes.as_deref().unwrap_or(""),
+            snapshot.message.as_ref().map_or_else(String::new, |message| format!("  ({message})"))
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Problems make the exit code 1.
+fn fsck(arguments: &LakePlace) -> Result<ExitCode> {
+    let (catalog, place) = open(arguments)?;
+    let mut problems: Vec<String> = catalog.check()?.into_iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect();
+    if !Path::new(&place.data_path).is_dir() && catalog.statistics("main")?.iter().any(|table| table.files > 0) {
+        problems.push(format!("the data directory {} is missing", place.data_path.display()));
+    }
+    if arguments.json {
+        output::json(&json!({"ok": problems.is_empty(), "problems": problems}))?;
+    } else if problems.is_empty() {
+        output::line("no problems found")?;
+    } else {
+        for problem in &problems {
+            output::line(problem)?;
+        }
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
