@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{HeaderNames, MAX_MESSAGES, SipMessage, SipProblem, StartLine, messages, parse};
+use crate::sip::{HeaderNames, MAX_MESSAGES, SipMessage, SipProblem, StartLine, messages, parse};
 
 /// Head of a request that has all that a message needs.
 const COMPLETE: &str = "INVITE sip:bob@example.org SIP/2.0\r\nCall-ID: a@b\r\nCSeq: 1 INVITE\r\n";
@@ -416,7 +416,7 @@ fn wanted_headers_are_found_in_any_form() {
 
 #[test]
 fn an_ordinary_message_is_only_borrowed() {
-    let bytes = include_bytes!("../../../../fixtures/sip/invite_738.txt");
+    let bytes = include_bytes!("../../../../../fixtures/sip/invite_738.txt");
     assert_eq!(bytes.len(), 738);
     let message = parse(bytes, &wanted(&["x-cid"])).unwrap();
     assert_eq!(message.call_id.as_deref(), Some("4b7e9d10-52c3-11f1-9a3d@198.51.100.17"));
