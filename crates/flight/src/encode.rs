@@ -19,6 +19,9 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 /// A message is split into row ranges of about this many bytes.
 pub(crate) const TARGET_BYTES: usize = 2 << 20;
 
+/// What a range is aimed at when a batch is split, so that rows of uneven length seldom need a second split.
+const SPLIT_BYTES: usize = TARGET_BYTES / 8 * 7;
+
 /// No message is longer: gRPC clients refuse more than 4 MiB unless told otherwise. What is left is for the
 /// frame and the column table of very wide schemas.
 pub(crate) const MAX_BYTES: usize = (4 << 20) - (64 << 10);
@@ -181,7 +184,7 @@ impl Encoder {
     /// rows differ in length are split again.
     fn split(&mut self, piece: &RecordBatch, length: usize) {
         let rows = piece.num_rows();
-        let per_message = rows / length.div_ceil(TARGET_BYTES);
+        let per_message = rows / length.div_ceil(SPLIT_BYTES);
         // Ranges of whole bytes of validity bits need no shifting.
         let per_message = if per_message >= 64 { per_message & !7 } else { per_message.max(1) };
         let starts = (0..rows).step_by(per_message).collect::<Vec<_>>();

@@ -80,7 +80,7 @@ async fn slices_send_only_their_rows() {
         assert_eq!(back, slice);
         let per_row: usize = lengths.iter().sum::<usize>() / rows;
         assert!(per_row < 400, "{per_row} bytes a row from {offset}");
-        assert_eq!(lengths.len(), lengths.iter().sum::<usize>().div_ceil(TARGET_BYTES));
+        assert!(lengths.len() <= lengths.iter().sum::<usize>() / TARGET_BYTES + 2, "{lengths:?}");
     }
 }
 

@@ -1,0 +1,124 @@
+//! Credentials, sessions and actions.
+
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use pintail_identity::Authenticator;
+use tonic::{Code, Request, Status};
+
+use crate::server::{ADMIN, Server, fetch, with_token};
+
+#[tokio::test]
+async fn a_handshake_gives_a_bearer_for_user_and_password() {
+    let server = Server::start().await;
+    for (user, password) in [("anyone", ADMIN), (ADMIN, ""), ("", ADMIN)] {
+        let mut client = FlightSqlServiceClient::new(server.channel().await);
+        let payload = client.handshake(user, password).await.unwrap();
+        assert!(client.token().unwrap().starts_with("pintail-session."), "{user}");
+        assert_eq!(payload, client.token().unwrap().as_bytes());
+        let info = client.execute("SELECT 1 AS one".into(), None).await.unwrap();
+        assert_eq!(fetch(&mut client, &info).await.unwrap()[0].num_rows(), 1);
+    }
+    let mut client = FlightSqlServiceClient::new(server.channel().await);
+    let error = client.handshake("anyone", "wrong").await.unwrap_err();
+    assert!(error.to_string().to_lowercase().contains("credentials"), "{error}");
+}
+
+#[tokio::test]
+async fn a_handshake_takes_a_bearer_and_answers_in_headers_and_trailers() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    let empty = futures::stream::iter([HandshakeRequest::default()]);
+    let response = client.handshake(with_token(empty, ADMIN)).await.unwrap();
+    let header = response.metadata().get("authorization").unwrap().to_str().unwrap().to_owned();
+    let mut stream = response.into_inner();
+    let answer = stream.message().await.unwrap().unwrap();
+    assert!(stream.message().await.unwrap().is_none());
+    let trailers = stream.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers.get("authorization").unwrap(), header.as_str());
+    assert_eq!(header.strip_prefix("Bearer ").unwrap().as_bytes(), answer.payload);
+}
+
+#[tokio::test]
+async fn a_closed_session_is_refused() {
+    let server = Server::start().await;
+    let mut client = FlightSqlServiceClient::new(server.channel().await);
+    client.handshake("anyone", ADMIN).await.unwrap();
+    let session = client.token().unwrap().clone();
+    let mut plain = server.plain_client().await;
+    let close = || with_token(Action { r#type: "CloseSession".into(), body: Bytes::new() }, &session);
+    let results: Vec<_> = plain.do_action(close()).await.unwrap().into_inner().try_collect().await.unwrap();
+    // CloseSessionResult { status: CLOSED }
+    assert_eq!(results[0].body, &b"\x08\x01"[..]);
+    assert_eq!(plain.do_action(close()).await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+/// The code with which each method answers requests that `prepare` made.
+async fn codes(server: &Server, token: Option<&str>) -> Vec<(&'static str, Code)> {
+    fn request<T>(message: T, token: Option<&str>) -> Request<T> {
+        token.map_or_else(|| Request::new(message), |token| with_token(message, token))
+    }
+    fn code<T>(result: Result<T, Status>) -> Code {
+        result.err().map_or(Code::Ok, |status| status.code())
+    }
+    let mut client = server.plain_client().await;
+    let descriptor = FlightDescriptor::new_cmd("SELECT 1");
+    let data = || futures::stream::iter([FlightData::default()]);
+    let action = Action { r#type: "NoSuchAction".into(), body: Bytes::new() };
+    vec![
+        ("ListFlights", code(client.list_flights(request(Criteria::default(), token)).await)),
+        ("GetFlightInfo", code(client.get_flight_info(request(descriptor.clone(), token)).await)),
+        ("PollFlightInfo", code(client.poll_flight_info(request(descriptor.clone(), token)).await)),
+        ("GetSchema", code(client.get_schema(request(descriptor, token)).await)),
+        ("DoGet", code(client.do_get(request(Ticket::new("SELECT 1"), token)).await)),
+        ("DoPut", code(client.do_put(request(data(), token)).await)),
+        ("DoExchange", code(client.do_exchange(request(data(), token)).await)),
+        ("DoAction", code(client.do_action(request(action, token)).await)),
+        ("ListActions", code(client.list_actions(request(Empty {}, token)).await)),
+    ]
+}
+
+#[tokio::test]
+async fn every_method_asks_for_credentials_first() {
+    let server = Server::start().await;
+    for token in [None, Some("wrong"), Some("pintail-session.wrong")] {
+        for (method, code) in codes(&server, token).await {
+            assert_eq!(code, Code::Unauthenticated, "{method} with {token:?}");
+        }
+    }
+    let expected = [
+        ("ListFlights", Code::Unimplemented),
+        ("GetFlightInfo", Code::Ok),
+        ("PollFlightInfo", Code::Ok),
+        ("GetSchema", Code::Ok),
+        ("DoGet", Code::Ok),
+        ("DoPut", Code::InvalidArgument),
+        ("DoExchange", Code::Unimplemented),
+        ("DoAction", Code::Unimplemented),
+        ("ListActions", Code::Ok),
+    ];
+    assert_eq!(codes(&server, Some(ADMIN)).await, expected);
+}
+
+#[tokio::test]
+async fn a_listener_without_credentials_takes_everybody_on_loopback() {
+    let open = Authenticator::new("node_flightsql", None, Vec::new(), false, true);
+    let server = Server::start_with(open).await;
+    for (method, code) in codes(&server, None).await {
+        assert_ne!(code, Code::Unauthenticated, "{method}");
+    }
+    let mut client = FlightSqlServiceClient::new(server.channel().await);
+    client.handshake("anyone", "anything").await.unwrap();
+}
+
+#[tokio::test]
+async fn actions_are_listed() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    let actions = client.list_actions(with_token(Empty {}, ADMIN)).await.unwrap().into_inner();
+    let names: Vec<String> = actions.map(|action| action.unwrap().r#type).collect().await;
+    for name in ["CreatePreparedStatement", "CancelFlightInfo", "CancelQuery", "CloseSession"] {
+        assert!(names.iter().any(|known| known == name), "{name} is not among {names:?}");
+    }
+}
