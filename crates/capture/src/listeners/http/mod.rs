@@ -1,0 +1,325 @@
+//! HEP over HTTP: `POST /api/hep` and `/api/hep/binary` take one packet of any version, or several HEP3
+//! packets one after the other.
+//!
+//! 200 means that the journal has synced the stored packets. A client that gets 503 sends again later.
+
+mod body;
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures::StreamExt as _;
+use pintail_types::{Error, JournalPosition, Result};
+use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::body::Part;
+use self::connection::{LimitedListener, Peer};
+use super::listen;
+use crate::accounting::{Note, Reason, Transport};
+use crate::auth;
+use crate::intake::{BATCH_PACKETS, Core, Frame, Intake, Receipt, WhenFull};
+use crate::options::HttpOptions;
+
+/// Memory for bodies is given out in pieces of this size.
+const PIECE_BYTES: usize = 1024;
+/// The time after which a client that was sent away may come again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The running listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Binds the socket and answers from then on.
+    ///
+    /// # Errors
+    /// When the address can't be bound.
+    pub(crate) fn start(core: &Arc<Core>, options: HttpOptions, stop: CancellationToken) -> Result<Self> {
+        let listener = listen(options.address)?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::internal("an http listener without an address").with_source(error))?;
+        let silence = options.read_timeout + options.write_timeout;
+        let listener = LimitedListener::new(listener, options.max_connections, silence);
+        let pieces = options.max_buffered_bytes.max(options.max_body_bytes).div_ceil(PIECE_BYTES);
+        let door = Arc::new(Door {
+            core: Arc::clone(core),
+            body_memory: Semaphore::new(pieces.min(Semaphore::MAX_PERMITS)),
+            requests: AtomicUsize::new(0),
+            stop: stop.clone(),
+            options,
+        });
+        let service = router(door).into_make_service_with_connect_info::<Peer>();
+        let task = tokio::spawn(async move {
+            let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the http listener ended");
+            }
+        });
+        Ok(Self { address, task })
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until every request has its answer; the token given to [`Listener::start`] ends them.
+    pub(crate) async fn stopped(self) {
+        if self.task.await.is_err() {
+            tracing::error!("the http listener panicked");
+        }
+    }
+}
+
+fn router(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/api/hep", post(take_packets))
+        .route("/api/hep/binary", post(take_packets))
+        .route("/health", get(health))
+        .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path; packets go to /api/hep"))
+        .with_state(door)
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Door {
+    core: Arc<Core>,
+    options: HttpOptions,
+    body_memory: Semaphore,
+    requests: AtomicUsize,
+    stop: CancellationToken,
+}
+
+async fn health() -> Response {
+    axum::Json(json!({"status": "ok", "module": "writer"})).into_response()
+}
+
+async fn take_packets(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match door.take(peer, &headers, body).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+/// How far a body came.
+#[derive(Debug, Default)]
+struct Progress {
+    stored: usize,
+    rejected: usize,
+    malformed: usize,
+    dropped: usize,
+    end: Option<JournalPosition>,
+}
+
+impl Progress {
+    fn add(&mut self, receipt: Receipt, given: usize) {
+        self.stored += receipt.stored;
+        self.rejected += receipt.rejected;
+        self.malformed += receipt.malformed;
+        self.dropped += given - receipt.stored - receipt.rejected;
+        self.end = receipt.end.or(self.end);
+    }
+
+    fn counts(&self) -> serde_json::Value {
+        json!({"stored": self.stored, "rejected": self.rejected})
+    }
+
+    fn refusal(&self, status: StatusCode, message: &str) -> Response {
+        let mut counts = self.counts();
+        counts["error"] = message.into();
+        (status, axum::Json(counts)).into_response()
+    }
+}
+
+impl Door {
+    async fn take(&self, peer: SocketAddr, headers: &HeaderMap, body: Body) -> Result<Response, Response> {
+        self.authorize(headers)?;
+        if let Err(error) = self.core.lake.admission() {
+            self.note(Note::HttpBusy);
+            return Err(busy(error.message()));
+        }
+        let (bytes, memory) = self.read(headers, body).await?;
+        let response = self.store(peer, &bytes).await;
+        drop((bytes, memory));
+        response
+    }
+
+    fn note(&self, note: Note) {
+        self.core.accounting.noted(Transport::Http, note);
+    }
+
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Response> {
+        let Some(token) = &self.options.auth_token else { return Ok(()) };
+        let shown = headers.get(AUTHORIZATION).and_then(|value| {
+            let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
+        });
+        let is_right =
+            shown.is_some_and(|shown| auth::same_secret(token.as_bytes(), shown.as_bytes()).into());
+        if is_right {
+            return Ok(());
+        }
+        self.note(Note::HttpUnauthorized);
+        let mut response =
+            refusal(StatusCode::UNAUTHORIZED, "a bearer token is needed: ingest.http.auth_token");
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(response)
+    }
+
+    /// Reads the whole body, within the limits of one body and of all bodies together.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Vec<u8>, SemaphorePermit<'_>), Response> {
+        let limit = self.options.max_body_bytes;
+        let declared =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(self.too_large(0));
+        }
+        // Without a declared length, memory for the longest body is set aside.
+        let room = declared.unwrap_or(limit);
+        let pieces = u32::try_from(room.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
+        let Ok(memory) = self.body_memory.try_acquire_many(pieces) else {
+            self.note(Note::HttpBusy);
+            return Err(busy("too many bodies at the same time"));
+        };
+        let mut bytes = Vec::with_capacity(declared.unwrap_or_default());
+        let mut stream = body.into_data_stream();
+        let reading = async {
+            while let Some(part) = stream.next().await {
+                let part = part.map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body broke off"))?;
+                if bytes.len() + part.len() > limit {
+                    return Err(self.too_large(bytes.len() + part.len()));
+                }
+                bytes.extend_from_slice(&part);
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(busy("the server is stopping")),
+            read = tokio::time::timeout(self.options.read_timeout, reading) => {
+                read.map_err(|_| refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))??;
+            }
+        }
+        Ok((bytes, memory))
+    }
+
+    fn too_large(&self, bytes: usize) -> Response {
+        self.core.accounting.refused(Transport::Http, Reason::TooLarge, bytes);
+        let message = format!(
+            "the body is over {} bytes: ingest.http.max_request_body_size",
+            self.options.max_body_bytes
+        );
+        refusal(StatusCode::PAYLOAD_TOO_LARGE, &message)
+    }
+
+    /// Stores every packet of a body, waits until they are on the disk, and says how many there were.
+    async fn store(&self, peer: SocketAddr, body: &[u8]) -> Result<Response, Response> {
+        let deadline = Instant::now() + self.options.write_timeout;
+        let shard = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut intake = Intake::new(Arc::clone(&self.core), Transport::Http, shard);
+        let mut progress = Progress::default();
+        let mut parts = body::parts(body);
+        let mut frames = Vec::with_capacity(BATCH_PACKETS);
+        loop {
+            frames.clear();
+            let mut rest = None;
+            while frames.len() < BATCH_PACKETS && rest.is_none() {
+                match parts.next() {
+                    Some(Part::Packet(bytes)) => frames.push(Frame { bytes, peer }),
+                    other => rest = Some(other),
+                }
+            }
+            self.store_batch(&mut intake, &frames, &mut progress, deadline).await?;
+            match rest {
+                None => tokio::task::yield_now().await,
+                Some(None) => break,
+                Some(Some(Part::Unreadable(reason, bytes))) => {
+                    self.core.accounting.refused(Transport::Http, reason, bytes.len());
+                    progress.rejected += 1;
+                    progress.malformed += 1;
+                }
+                Some(Some(Part::Packet(_))) => {}
+            }
+        }
+        self.answer(&progress, deadline).await
+    }
+
+    /// Nothing is in flight across an await here: a client that goes away leaves no packet uncounted.
+    async fn store_batch(
+        &self,
+        intake: &mut Intake,
+        frames: &[Frame<'_>],
+        progress: &mut Progress,
+        deadline: Instant,
+    ) -> Result<(), Response> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        // What came before is stored already, so it is worth waiting; the first batch was admitted above.
+        let _ = tokio::time::timeout_at(deadline, self.core.lake.admitted()).await;
+        let bytes = frames.iter().map(|frame| frame.bytes.len()).sum();
+        self.core.accounting.received(Transport::Http, frames.len(), bytes);
+        let receipt = intake.store(frames, WhenFull::Drop).unwrap_or_default();
+        progress.add(receipt, frames.len());
+        if progress.dropped > 0 {
+            return Err(with_retry(progress.refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is full")));
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, progress: &Progress, deadline: Instant) -> Result<Response, Response> {
+        if let Some(end) = progress.end {
+            let durable = self.core.lake.journal().durable(end);
+            let message = match tokio::time::timeout_at(deadline, durable).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the journal's disk is too slow".to_owned()),
+            };
+            if let Some(message) = message {
+                return Err(busy(&message));
+            }
+        }
+        if progress.stored == 0 && progress.rejected == progress.malformed {
+            return Err(progress.refusal(StatusCode::BAD_REQUEST, "the body holds no HEP packet"));
+        }
+        Ok(axum::Json(progress.counts()).into_response())
+    }
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(json!({"error": message}))).into_response()
+}
+
+fn busy(message: &str) -> Response {
+    with_retry(refusal(StatusCode::SERVICE_UNAVAILABLE, message))
+}
+
+fn with_retry(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}

@@ -1,0 +1,159 @@
+//! Row builders, several sets of them, so that cores rarely wait for each other.
+
+use std::fmt;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use pintail_lake::{Lake, RowSource};
+use pintail_types::{Result, TelemetryTable};
+
+use crate::rows::{BuiltRows, RowBuilder};
+
+/// A table's rows are handed over when there are this many.
+const HANDOVER_ROWS: usize = 8192;
+/// A table's rows are handed over when they take about this much; far below the 2 GiB of a text column.
+const HANDOVER_BYTES: usize = 8 << 20;
+
+/// Places for tables: one per protocol number, then calls and registrations.
+const CALL_PLACE: usize = 256;
+const REGISTRATION_PLACE: usize = 257;
+const PLACES: usize = 258;
+
+/// The builders of one shard.
+pub(crate) struct Shard {
+    builders: Vec<Option<Box<RowBuilder>>>,
+    /// Rows that the lake did not take; they go first, and hold back every flush until they are in.
+    waiting: Vec<BuiltRows>,
+    buffered: usize,
+}
+
+impl Shard {
+    pub(crate) fn new() -> Self {
+        let mut builders = Vec::new();
+        builders.resize_with(PLACES, || None);
+        Self { builders, waiting: Vec::new(), buffered: 0 }
+    }
+
+    /// The builder of a table that packets go to.
+    ///
+    /// # Errors
+    /// `Internal` for any other table.
+    pub(crate) fn builder(&mut self, table: TelemetryTable) -> Result<&mut RowBuilder> {
+        let place = match table {
+            TelemetryTable::Call => CALL_PLACE,
+            TelemetryTable::Registration => REGISTRATION_PLACE,
+            other => usize::from(other.protocol().unwrap_or_default()),
+        };
+        let slot = &mut self.builders[place];
+        if slot.is_none() {
+            *slot = Some(Box::new(RowBuilder::new(table)?));
+        }
+        slot.as_deref_mut().ok_or_else(|| pintail_types::Error::internal("a row builder went missing"))
+    }
+
+    /// Hands the tables over that have become large.
+    fn hand_over_large(&mut self, lake: &Lake) -> Result<()> {
+        self.hand_over_if(lake, |builder| {
+            builder.rows() >= HANDOVER_ROWS || builder.bytes() >= HANDOVER_BYTES
+        })
+    }
+
+    fn hand_over_if(&mut self, lake: &Lake, is_due: impl Fn(&RowBuilder) -> bool) -> Result<()> {
+        let due = self.builders.iter_mut().flatten().filter(|builder| builder.rows() > 0 && is_due(builder));
+        for builder in due {
+            self.waiting.push(builder.finish()?);
+        }
+        while let Some(built) = self.waiting.first() {
+            lake.append(built.table, built.rows.clone(), built.last)?;
+            self.waiting.remove(0);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let built: usize = self.waiting.iter().map(|built| built.rows.get_array_memory_size()).sum();
+        built + self.builders.iter().flatten().map(|builder| builder.bytes()).sum::<usize>()
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+/// All shards of one capture.
+pub(crate) struct Shards {
+    shards: Box<[Mutex<Shard>]>,
+    buffered: AtomicUsize,
+    /// Weak, because the lake holds its row sources.
+    lake: Weak<Lake>,
+}
+
+impl Shards {
+    pub(crate) fn new(count: usize, lake: Weak<Lake>) -> Self {
+        let shards = (0..count.max(1)).map(|_| Mutex::new(Shard::new())).collect();
+        Self { shards, buffered: AtomicUsize::new(0), lake }
+    }
+
+    /// The shard of a receiver; numbers beyond the last begin again with the first.
+    pub(crate) fn lock(&self, number: usize) -> MutexGuard<'_, Shard> {
+        self.shards[number % self.shards.len()].lock()
+    }
+
+    /// After rows were added: hands over what has become large. Call it under an intake of the lake.
+    ///
+    /// # Errors
+    /// What the lake says; the rows stay and are handed over later.
+    pub(crate) fn added(&self, shard: &mut Shard, lake: &Lake) -> Result<()> {
+        let result = shard.hand_over_large(lake);
+        self.recount(shard);
+        result
+    }
+
+    /// Hands over every row. Call it under an intake of the lake, or while it seals.
+    ///
+    /// # Errors
+    /// As [`Shards::added`].
+    pub(crate) fn hand_over(&self, lake: &Lake) -> Result<()> {
+        for shard in &self.shards {
+            // The shard stays locked until the lake has the rows: a flush that finds a shard empty
+            // may rely on it.
+            let mut shard = shard.lock();
+            let result = shard.hand_over_if(lake, |_| true);
+            self.recount(&mut shard);
+            result?;
+        }
+        Ok(())
+    }
+
+    fn recount(&self, shard: &mut Shard) {
+        let now = shard.bytes();
+        let before = std::mem::replace(&mut shard.buffered, now);
+        if now >= before {
+            self.buffered.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            self.buffered.fetch_sub(before - now, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shards")
+            .field("shards", &self.shards.len())
+            .field("buffered", &self.buffered)
+            .finish()
+    }
+}
+
+impl RowSource for Shards {
+    fn seal(&self) -> Result<()> {
+        self.lake.upgrade().map_or(Ok(()), |lake| self.hand_over(&lake))
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
+    }
+}
