@@ -253,7 +253,7 @@ impl Catalog {
 
     /// Looks for damage in the catalog and in the sizes and footers of local files. Empty when all is well.
     pub fn check(&self) -> Result<Vec<Problem>> {
-        self.at(check::check(&self.inner.path, &self.inner.data_path))
+        self.at(check::check(&self.inner.path, &self.inner.data_path, self.database().busy_timeout()))
     }
 
     /// A negative number that stands for a table that does not exist yet.

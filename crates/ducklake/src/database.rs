@@ -52,6 +52,11 @@ impl Database {
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), busy_timeout })
     }
 
+    /// How long to wait for a lock that another process holds.
+    pub(crate) const fn busy_timeout(&self) -> Duration {
+        self.busy_timeout
+    }
+
     /// Runs `read` in one read transaction.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut reader = self.reader.lock();
