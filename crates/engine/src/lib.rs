@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The one place where SQL becomes Arrow.
+//!
+//! Every door goes the same way: [`Engine`] → [`Session`] (who asks, through what) → [`Statement`]
+//! (planned once, its schema known) → [`QueryStream`] (rows, pulled by the reader). What holds on it:
+//!
+//! - Only SELECT, EXPLAIN, SHOW and DESCRIBE are let through, by their syntax tree; nothing reads files.
+//! - What a session's principal may not see does not exist in its catalogs.
+//! - All scans of one execution read one moment of the lake.
+//! - The schema that a statement announces is that of every batch; see [`wire_schema`].
+//! - A reader that does not read stops its plan; one that goes away ends it; so do
+//!   [`QueryRegistry::cancel`] and the time limit, also while the plan computes.
+//!
+//! Nothing here knows a wire protocol.
+
+mod catalog;
+mod dialect;
+mod engine;
+mod error;
+mod like;
+mod metadata;
+mod node;
+mod registry;
+mod runtime;
+mod session;
+mod statement;
+mod storage;
+mod stream;
+mod system;
+mod wire;
+
+pub use dialect::MAX_SQL_BYTES;
+pub use engine::{Engine, EngineOptions};
+pub use like::like;
+pub use metadata::{TABLE_TYPES, TableFilter, TableInfo};
+pub use node::{Health, NodeFacts};
+pub use registry::{MAX_HISTORY, MAX_QUEUED, QueryInfo, QueryRegistry, QueryState};
+pub use session::Session;
+pub use statement::Statement;
+pub use storage::{Storage, StorageCatalog};
+pub use stream::QueryStream;
+pub use system::{SYSTEM_SCHEMA, SystemTable};
+pub use wire::{WireProfile, wire_schema};

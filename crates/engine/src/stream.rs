@@ -1,0 +1,200 @@
+//! The rows of one execution, pulled by their reader.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{Stream, StreamExt};
+use pintail_types::{Error, QueryId, Result};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::from_datafusion;
+use crate::registry::ActiveQuery;
+use crate::runtime::{QueryRuntime, Task};
+use crate::wire::to_wire;
+
+/// Batches between the plan and its reader. A reader that does not read stops the plan here.
+const BATCHES_AHEAD: usize = 2;
+
+/// The rows of one execution, already in wire types. Dropping it stops the plan.
+///
+/// An error is the last item.
+pub struct QueryStream {
+    id: QueryId,
+    schema: SchemaRef,
+    batches: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
+}
+
+impl QueryStream {
+    /// The wire schema: that of every batch, also when there is none.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The id under which `system.queries` lists it.
+    pub const fn id(&self) -> QueryId {
+        self.id
+    }
+
+    /// Starts to drive `plan` on the query threads.
+    pub(crate) fn start(
+        plan: SendableRecordBatchStream,
+        schema: SchemaRef,
+        query: ActiveQuery,
+        limits: Limits,
+        runtime: &QueryRuntime,
+    ) -> Result<Self> {
+        let query = Arc::new(query);
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let driver =
+            runtime.spawn(drive(plan, Arc::clone(&schema), sender, Arc::clone(&query), limits.clone()))?;
+        let id = query.id();
+        let reader = Reader { query, batches, driver, limits, ended: false };
+        let batches = futures::stream::unfold(reader, |mut reader| async move {
+            let item = reader.next().await?;
+            Some((item, reader))
+        });
+        Ok(Self { id, schema, batches: batches.boxed() })
+    }
+}
+
+impl Stream for QueryStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for QueryStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryStream")
+            .field("id", &self.id)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What ends a query from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    cancel: CancellationToken,
+    /// When it must be done, and how long that was.
+    deadline: Option<(Instant, Duration)>,
+}
+
+impl Limits {
+    pub(crate) fn new(cancel: CancellationToken, timeout: Option<Duration>) -> Self {
+        // A time too far away to be told is no limit.
+        let deadline = timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, timeout)));
+        Self { cancel, deadline }
+    }
+
+    /// Comes back when the query must end, with the reason.
+    async fn reached(&self) -> Error {
+        let Some((deadline, timeout)) = self.deadline else {
+            self.cancel.cancelled().await;
+            return Error::cancelled("the query was cancelled");
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Error::cancelled("the query was cancelled"),
+            () = tokio::time::sleep_until(deadline) => {
+                Error::deadline_exceeded(format!("the query took longer than {} seconds", timeout.as_secs_f64()))
+            }
+        }
+    }
+
+    /// What `work` gives, unless the query must end before.
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            error = self.reached() => Err(error),
+            done = work => done,
+        }
+    }
+}
+
+/// Runs the plan on the query threads. It ends by itself also when nobody reads any more.
+async fn drive(
+    plan: SendableRecordBatchStream,
+    schema: SchemaRef,
+    sender: mpsc::Sender<RecordBatch>,
+    query: Arc<ActiveQuery>,
+    limits: Limits,
+) -> Result<()> {
+    let outcome = limits.guard(pump(plan, schema, sender)).await;
+    if let Err(error) = &outcome {
+        query.close(Err(error));
+    }
+    outcome
+}
+
+async fn pump(
+    mut plan: SendableRecordBatchStream,
+    schema: SchemaRef,
+    sender: mpsc::Sender<RecordBatch>,
+) -> Result<()> {
+    while let Some(item) = plan.next().await {
+        let batch = item.map_err(|error| from_datafusion(&error))?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        if sender.send(to_wire(&batch, &schema)?).await.is_err() {
+            return Err(Error::cancelled("the reader went away"));
+        }
+    }
+    Ok(())
+}
+
+/// The reader's end.
+struct Reader {
+    query: Arc<ActiveQuery>,
+    batches: mpsc::Receiver<RecordBatch>,
+    driver: Task<Result<()>>,
+    limits: Limits,
+    ended: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        if self.ended {
+            return None;
+        }
+        // The limits are looked at here too: a plan that computes for long does not look at them itself.
+        let received = tokio::select! {
+            biased;
+            error = self.limits.reached() => Err(error),
+            batch = self.batches.recv() => Ok(batch),
+        };
+        let outcome = match received {
+            Ok(Some(batch)) => {
+                self.query.delivered(batch.num_rows(), bytes_of(&batch));
+                return Some(Ok(batch));
+            }
+            Ok(None) => self.driver.ended().await.flatten(),
+            Err(error) => Err(error),
+        };
+        self.ended = true;
+        self.query.close(outcome.as_ref().map(|&()| ()));
+        outcome.err().map(Err)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.query.close(Err(&Error::cancelled("the reader went away")));
+    }
+}
+
+/// Bytes of the rows themselves, not of buffers they share.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+}
