@@ -1,13 +1,13 @@
 //! The walk over a message's lines.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use memchr::memchr;
 
 use super::address::{Address, contact_expires};
 use super::headers::{HeaderNames, Known};
 use super::message::{SipError, SipMessage, SipProblem, StartLine};
-use super::value::{first_of_list, parameter, split_text, text, unfold};
+use super::value::{HeaderValue, Source, first_of_list, parameter, split_text};
 
 /// The most messages that one payload is split into; what follows stays with the last of them.
 pub const MAX_MESSAGES: usize = 1024;
@@ -22,10 +22,19 @@ const SIP_VERSION: &[u8] = b"SIP/2.0";
 /// # Errors
 /// When the start line, Call-ID or CSeq cannot be read; the error holds what could be.
 pub fn parse<'a>(bytes: &'a [u8], wanted: &HeaderNames) -> Result<SipMessage<'a>, SipError<'a>> {
+    parse_part(bytes, Source::new(bytes), wanted)
+}
+
+/// Parses the message at the start of `bytes`, which lie in `source`.
+fn parse_part<'a>(
+    bytes: &'a [u8],
+    source: Source<'a>,
+    wanted: &HeaderNames,
+) -> Result<SipMessage<'a>, SipError<'a>> {
     let mut message = SipMessage::default();
     let (first_line, head) = split_line(&bytes[empty_lines(bytes)..]);
-    message.kind = start_line(first_line);
-    let mut lines = Headers { rest: head };
+    message.kind = start_line(first_line, source);
+    let mut lines = Headers { rest: head, source };
     while let Some((name, value)) = lines.next() {
         set_header(&mut message, wanted, name, value);
     }
@@ -51,16 +60,23 @@ pub fn parse<'a>(bytes: &'a [u8], wanted: &HeaderNames) -> Result<SipMessage<'a>
 ///
 /// There is always at least one item. Empty lines between messages are skipped; bytes behind the last
 /// message that start no other are part of its `bytes`.
-pub const fn messages<'a, 'n>(bytes: &'a [u8], wanted: &'n HeaderNames) -> Messages<'a, 'n> {
-    Messages { rest: Some(bytes), left: MAX_MESSAGES, wanted }
+pub fn messages<'a, 'n>(bytes: &'a [u8], wanted: &'n HeaderNames) -> Messages<'a, 'n> {
+    Messages { rest: Some(bytes), source: Source::new(bytes), left: MAX_MESSAGES, wanted }
 }
 
 /// The messages of one payload; see [`messages`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Messages<'a, 'n> {
     rest: Option<&'a [u8]>,
+    source: Source<'a>,
     left: usize,
     wanted: &'n HeaderNames,
+}
+
+impl fmt::Debug for Messages<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages").field("bytes_left", &self.rest.map(<[u8]>::len)).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Iterator for Messages<'a, '_> {
@@ -69,20 +85,24 @@ impl<'a> Iterator for Messages<'a, '_> {
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.rest.take()?;
         self.left -= 1;
-        let mut result = parse(bytes, self.wanted);
+        let mut result = parse_part(bytes, self.source, self.wanted);
         let message = match &mut result {
             Ok(message) => message,
             Err(error) => &mut *error.partial,
         };
         let behind = &bytes[message.len..];
         let following = &behind[empty_lines(behind)..];
-        if self.left > 0 && start_line(split_line(following).0) != StartLine::Unreadable {
+        if self.left > 0 && starts_message(following, self.source) {
             self.rest = Some(following);
         } else {
             message.bytes = bytes;
         }
         Some(result)
     }
+}
+
+fn starts_message<'a>(bytes: &'a [u8], source: Source<'a>) -> bool {
+    start_line(split_line(bytes).0, source) != StartLine::Unreadable
 }
 
 /// How many bytes of line ends `bytes` starts with: keep-alives, or noise before a message.
@@ -99,14 +119,14 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     (line.strip_suffix(b"\r").unwrap_or(line), rest)
 }
 
-fn start_line(line: &[u8]) -> StartLine<'_> {
+fn start_line<'a>(line: &'a [u8], source: Source<'a>) -> StartLine<'a> {
     let line = line.trim_ascii_end();
     let Some(first_space) = memchr(b' ', line) else {
         return StartLine::Unreadable;
     };
     let (first, rest) = (&line[..first_space], &line[first_space + 1..]);
     if first.eq_ignore_ascii_case(SIP_VERSION) {
-        return response_line(rest);
+        return response_line(rest, source);
     }
     let Some(last_space) = memchr::memrchr(b' ', rest) else {
         return StartLine::Unreadable;
@@ -114,14 +134,14 @@ fn start_line(line: &[u8]) -> StartLine<'_> {
     let (uri, version) = (rest[..last_space].trim_ascii(), &rest[last_space + 1..]);
     let is_request = is_token(first) && !uri.is_empty() && version.eq_ignore_ascii_case(SIP_VERSION);
     if is_request {
-        StartLine::Request { method: text(first), uri: text(uri) }
+        StartLine::Request { method: source.text(first), uri: source.text(uri) }
     } else {
         StartLine::Unreadable
     }
 }
 
 /// What follows `SIP/2.0 ` in a response.
-fn response_line(rest: &[u8]) -> StartLine<'_> {
+fn response_line<'a>(rest: &'a [u8], source: Source<'a>) -> StartLine<'a> {
     let &[hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', units @ b'0'..=b'9', ref reason @ ..] =
         rest.trim_ascii_start()
     else {
@@ -131,7 +151,7 @@ fn response_line(rest: &[u8]) -> StartLine<'_> {
         return StartLine::Unreadable;
     }
     let [hundreds, tens, units] = [hundreds, tens, units].map(|digit| u16::from(digit - b'0'));
-    StartLine::Response { code: hundreds * 100 + tens * 10 + units, reason: text(reason.trim_ascii()) }
+    StartLine::Response { code: hundreds * 100 + tens * 10 + units, reason: source.text(reason.trim_ascii()) }
 }
 
 /// A token of RFC 3261 25.1, which a method must be.
@@ -142,11 +162,12 @@ fn is_token(word: &[u8]) -> bool {
 /// The headers of a message; `rest` is the body when they have ended.
 struct Headers<'a> {
     rest: &'a [u8],
+    source: Source<'a>,
 }
 
 impl<'a> Headers<'a> {
     /// The next header's name and value. A line that is no header is skipped.
-    fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+    fn next(&mut self) -> Option<(&'a [u8], HeaderValue<'a>)> {
         loop {
             if self.rest.is_empty() {
                 return None;
@@ -164,20 +185,23 @@ impl<'a> Headers<'a> {
             }
             self.rest = after;
             if let Some(colon) = memchr(b':', header) {
-                return Some((header[..colon].trim_ascii_end(), header[colon + 1..].trim_ascii()));
+                let bytes = header[colon + 1..].trim_ascii();
+                let is_folded = header.len() > first_line.len();
+                let value = HeaderValue { bytes, is_folded, source: self.source };
+                return Some((header[..colon].trim_ascii_end(), value));
             }
         }
     }
 }
 
-fn set_header<'a>(message: &mut SipMessage<'a>, wanted: &HeaderNames, name: &[u8], value: &'a [u8]) {
-    if value.is_empty() {
+fn set_header<'a>(message: &mut SipMessage<'a>, wanted: &HeaderNames, name: &[u8], value: HeaderValue<'a>) {
+    if value.bytes.is_empty() {
         return;
     }
     if !wanted.is_empty() {
         for index in wanted.indexes_of(name) {
             if message.wanted(index).is_none() {
-                message.wanted.push((index, unfold(value)));
+                message.wanted.push((index, value.text()));
             }
         }
     }
@@ -199,38 +223,38 @@ fn set_header<'a>(message: &mut SipMessage<'a>, wanted: &HeaderNames, name: &[u8
         Some(Known::XCallId) => &mut message.x_call_id,
     };
     if slot.is_none() {
-        *slot = Some(unfold(value));
+        *slot = Some(value.text());
     }
 }
 
-fn set_address<'a>(slot: &mut Option<Address<'a>>, value: &'a [u8]) {
+fn set_address<'a>(slot: &mut Option<Address<'a>>, value: HeaderValue<'a>) {
     if slot.is_none() {
-        *slot = Some(Address::parse(unfold(value)));
+        *slot = Some(Address::parse(value.text()));
     }
 }
 
-fn set_contact<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+fn set_contact<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
     if message.contact.is_none() {
-        let value = unfold(value);
+        let value = value.text();
         [message.contact_expires] = split_text(&value, |value| [contact_expires(value)]);
         message.contact = Some(Address::parse(value));
     }
 }
 
-fn set_via<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+fn set_via<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
     if message.via.is_none() {
-        [message.via, message.branch] = split_text(&unfold(value), |value| {
+        [message.via, message.branch] = split_text(&value.text(), |value| {
             let top = first_of_list(value);
             [Some(top).filter(|top| !top.is_empty()), parameter(top, "branch")]
         });
     }
 }
 
-fn set_cseq<'a>(message: &mut SipMessage<'a>, value: &'a [u8]) {
+fn set_cseq<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
     if message.cseq.is_some() {
         return;
     }
-    let value: Cow<'a, str> = unfold(value);
+    let value = value.text();
     let [number, method] = split_text(&value, |value| {
         let mut words = value.split_ascii_whitespace();
         let number = words.next().filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));

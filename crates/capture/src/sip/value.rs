@@ -2,25 +2,49 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr2, memchr3};
 
-/// Bytes as text; those that are not UTF-8 are replaced.
-pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    // The check alone is much faster than the replacement, and nearly all headers pass it.
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(bytes),
+/// The bytes of a payload, and the same as text if they are UTF-8: checking them once is cheaper than
+/// checking each value.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    bytes: &'a [u8],
+    text: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: std::str::from_utf8(bytes).ok() }
+    }
+
+    /// A part of the bytes as text; what is not UTF-8 is replaced.
+    pub(super) fn text(self, part: &'a [u8]) -> Cow<'a, str> {
+        let borrowed = self.text.and_then(|text| {
+            let start = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
+            text.get(start..start + part.len())
+        });
+        borrowed.map_or_else(|| String::from_utf8_lossy(part), Cow::Borrowed)
     }
 }
 
-/// The value of a header whose lines are joined by single spaces.
-pub(super) fn unfold(bytes: &[u8]) -> Cow<'_, str> {
-    let joined = text(bytes);
-    if memchr(b'\n', bytes).is_none() {
-        return joined;
+/// The value of one header, without white space around it.
+#[derive(Clone, Copy)]
+pub(super) struct HeaderValue<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) is_folded: bool,
+    pub(super) source: Source<'a>,
+}
+
+impl<'a> HeaderValue<'a> {
+    /// The value as text; the lines of a folded one are joined by single spaces.
+    pub(super) fn text(self) -> Cow<'a, str> {
+        let text = self.source.text(self.bytes);
+        if !self.is_folded {
+            return text;
+        }
+        let lines = text.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty());
+        Cow::Owned(lines.collect::<Vec<_>>().join(" "))
     }
-    let lines = joined.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty());
-    Cow::Owned(lines.collect::<Vec<_>>().join(" "))
 }
 
 /// Takes parts out of a value: borrowed where the value is, copied where it had to be built.

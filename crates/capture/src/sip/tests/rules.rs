@@ -431,3 +431,14 @@ fn an_ordinary_message_is_only_borrowed() {
             .all(|value| value.as_ref().is_some_and(is_borrowed))
     );
 }
+
+#[test]
+fn a_message_shows_neither_credentials_nor_body() {
+    let text = with("Authorization: Digest secret\r\n\r\nprivate");
+    let names = HeaderNames::default();
+    let shown = format!("{:?} {:?}", parse(text.as_bytes(), &names), messages(text.as_bytes(), &names));
+    let as_bytes = |word: &str| format!("{:?}", word.as_bytes()).replace(['[', ']'], "");
+    for word in ["secret", "private"] {
+        assert!(!shown.contains(word) && !shown.contains(&as_bytes(word)), "{shown}");
+    }
+}
