@@ -112,7 +112,6 @@ pub(crate) struct Generator {
     started_calls: u64,
     payload: Vec<u8>,
     body: Vec<u8>,
-    last_message: Option<Message>,
 }
 
 impl Generator {
@@ -137,7 +136,6 @@ impl Generator {
             started_calls: 0,
             payload: Vec::with_capacity(2048),
             body: Vec::with_capacity(1024),
-            last_message: None,
             options,
         })
     }
@@ -256,12 +254,6 @@ impl Generator {
         pintail_hep::encode(&packet, out)
             .map_err(|error| Error::internal("a generated packet cannot be encoded").with_source(error))
     }
-
-    /// Which message was made last; tests ask for it.
-    #[cfg(test)]
-    fn last_message(&self) -> Option<Message> {
-        self.last_message
-    }
 }
 
 /// Microseconds since 1970 as HEP carries them.
@@ -284,7 +276,6 @@ impl FrameSource for Generator {
             return Err(Error::internal("a dialog without a next message was queued"));
         };
         self.write(slot, message, now, out)?;
-        self.last_message = Some(message);
         if self.advance(slot, message, now) {
             let due = self.dialogs[slot as usize].due();
             self.enqueue(due, slot);

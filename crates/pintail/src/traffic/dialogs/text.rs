@@ -19,10 +19,6 @@ impl<const N: usize> Text<N> {
         &self.bytes[..usize::from(self.len)]
     }
 
-    pub(super) fn clear(&mut self) {
-        self.len = 0;
-    }
-
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let start = usize::from(self.len);
         let taken = bytes.len().min(N - start);

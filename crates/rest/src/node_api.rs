@@ -1,0 +1,123 @@
+//! The node's HTTP API.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /query` `{"sql": …}` | `{"success": true, "data": [{column: value}], "count": n}` |
+//! | `POST /api/v4/node/query` `{"sql": …}` | `{"columns": [name], "data": [{column: value}], "count": n}` |
+//! | `GET /api/v4/node/stats` | `{"running", "address", "volumes_count", "volumes"}` |
+//! | `GET /health` | whether data is safe; 503 when it is not |
+//!
+//! All but `/health` ask for the listener's credentials.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use pintail_engine::Engine;
+use pintail_identity::{Authenticator, Credentials, Principal};
+use pintail_types::{Error, Result};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::query::{query, query_with_columns};
+use crate::reply::{Failure, method_not_allowed, no_such_path};
+use crate::{health, server};
+
+/// The listener's name in the ready file; queries are listed under it.
+pub(crate) const DOOR: &str = "node_http";
+
+/// What the node API tells and allows.
+#[derive(Debug, Clone, Default)]
+pub struct NodeApiOptions {
+    /// The address that `stats` tells: that of `node.flight_server`. Absent, it is this listener's own.
+    pub flight_address: Option<String>,
+}
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) engine: Arc<Engine>,
+    authenticator: Authenticator,
+    address: String,
+}
+
+/// Serves the node API until `shutdown` is cancelled.
+///
+/// # Errors
+/// `Internal` if the listener has no address.
+pub async fn serve_node_api(
+    engine: Arc<Engine>,
+    authenticator: Authenticator,
+    listener: TcpListener,
+    options: NodeApiOptions,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let own = listener.local_addr().map_err(|error| {
+        Error::internal(format!("the listener has no address: {error}")).with_source(error)
+    })?;
+    let address = options.flight_address.unwrap_or_else(|| own.to_string());
+    server::serve(listener, router(Arc::new(Node { engine, authenticator, address })), shutdown).await
+}
+
+fn router(node: Arc<Node>) -> Router {
+    Router::new()
+        .route("/query", post(query))
+        .route("/api/v4/node/query", post(query_with_columns))
+        .route("/api/v4/node/stats", get(stats))
+        .route_layer(from_fn_with_state(Arc::clone(&node), let_in))
+        .route("/health", get(|State(node): State<Arc<Node>>| async move { health::answer(&node.engine) }))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(node)
+}
+
+/// Asks for credentials before anything else of the request is looked at.
+async fn let_in(
+    State(node): State<Arc<Node>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let principal = caller(&node, request.headers())?;
+    request.extensions_mut().insert(principal);
+    Ok(next.run(request).await)
+}
+
+fn caller(node: &Node, headers: &HeaderMap) -> Result<Principal, Failure> {
+    // A page of another site in a browser on this machine must not ask in its user's name.
+    let foreign = headers.get(ORIGIN).is_some_and(|origin| !is_same_site(origin, headers.get(HOST)));
+    if foreign {
+        let error = Error::forbidden("requests from pages of another site are not answered");
+        return Err(Failure::with_status(StatusCode::FORBIDDEN, error));
+    }
+    let value = match headers.get(AUTHORIZATION) {
+        Some(value) => value
+            .to_str()
+            .map_err(|_| Error::unauthenticated("the authorization header is not readable text"))?,
+        None => "",
+    };
+    Ok(node.authenticator.authenticate(Credentials::from_authorization_header(value))?)
+}
+
+fn is_same_site(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let authority = origin.as_bytes().splitn(3, |byte| *byte == b'/').nth(2);
+    authority.is_some() && authority == host.map(HeaderValue::as_bytes)
+}
+
+#[derive(Debug, Serialize)]
+struct Stats {
+    running: bool,
+    address: String,
+    volumes_count: usize,
+    volumes: Vec<String>,
+}
+
+async fn stats(State(node): State<Arc<Node>>) -> Json<Stats> {
+    let volumes = node.engine.node_facts().map(|facts| facts.volumes()).unwrap_or_default();
+    Json(Stats { running: true, address: node.address.clone(), volumes_count: volumes.len(), volumes })
+}

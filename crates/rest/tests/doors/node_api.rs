@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use pintail_identity::Principal;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::server::{Server, TOKEN, ask, get, post, request};
+
+/// More rows than all buffers on the way hold.
+const MANY: &str = "SELECT a.session_id, b.session_id AS other, repeat('x', 200) AS text \
+                    FROM hep_proto_1_call a CROSS JOIN hep_proto_1_call b";
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("{prefix}{index}")).collect()
+}
+
+#[tokio::test]
+async fn both_forms_give_rows_as_objects() {
+    let server = Server::start().await;
+    server.append(&names("call-", 2), r#"{"cseq":"1 INVITE"}"#);
+    let sql =
+        "SELECT session_id, timestamp, src_port, data_extra, session_id FROM hep_proto_1_call ORDER BY 1";
+    let row = |call: &str| {
+        json!({
+            "session_id": call, "timestamp": "2026-11-20T10:10:52.430000", "src_port": null,
+            "data_extra": {"cseq": "1 INVITE"}, "session_id_1": call,
+        })
+    };
+    let sql = sql.replacen(", session_id FROM", ", session_id AS session_id_1 FROM", 1);
+    let data = json!([row("call-0"), row("call-1")]);
+    let answer = server.query("/query", &sql).await;
+    assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
+    assert_eq!(answer.json(), json!({"success": true, "data": data, "count": 2}));
+    assert!(answer.headers.contains_key("pintail-query-id"));
+    let answer = server.query("/api/v4/node/query", &sql).await;
+    let columns = json!(["session_id", "timestamp", "src_port", "data_extra", "session_id_1"]);
+    assert_eq!(answer.json(), json!({"columns": columns, "data": data, "count": 2}));
+}
+
+#[tokio::test]
+async fn no_rows_are_an_empty_array() {
+    let server = Server::start().await;
+    let sql = "SELECT session_id FROM hep_proto_1_call";
+    assert_eq!(server.query("/query", sql).await.json(), json!({"success": true, "data": [], "count": 0}));
+    let expected = json!({"columns": ["session_id"], "data": [], "count": 0});
+    assert_eq!(server.query("/api/v4/node/query", sql).await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_large_result_is_complete() {
+    let server = Server::start().await;
+    server.append(&names("call-", 300), "{}");
+    let answer = server.query("/query", MANY).await.json();
+    assert_eq!((answer["count"].as_u64(), answer["data"].as_array().unwrap().len()), (Some(90_000), 90_000));
+}
+
+#[tokio::test]
+async fn errors_before_the_first_row_have_an_error_status() {
+    let server = Server::start().await;
+    server.append(&names("call-", 1), "{}");
+    for (sql, status) in [
+        ("SELEC 1", 400),
+        ("", 400),
+        ("SELECT nothing FROM hep_proto_1_call", 400),
+        ("SELECT 1 FROM no_such_table", 400),
+        ("SELECT 1; SELECT 2", 400),
+        ("SELECT CAST(session_id AS BIGINT) FROM hep_proto_1_call", 400),
+    ] {
+        let answer = server.query("/query", sql).await;
+        let body = answer.json();
+        assert_eq!((answer.status.as_u16(), &body["success"]), (status, &json!(false)), "{sql}: {body}");
+        assert!(!body["error"].as_str().unwrap().is_empty(), "{sql}");
+    }
+    let answer = server.query("/query", "CREATE TABLE t (a INT)").await;
+    assert!(answer.status.is_client_error() || answer.status.is_server_error());
+}
+
+#[tokio::test]
+async fn an_error_after_rows_were_sent_cannot_be_taken_for_the_end() {
+    let server = Server::start().await;
+    for _ in 0..4 {
+        server.append(&vec!["1".to_owned(); 8192], "{}");
+    }
+    server.append(&["not a number".to_owned()], "{}");
+    let answer = server.query("/query", "SELECT CAST(session_id AS BIGINT) AS n FROM hep_proto_1_call").await;
+    if answer.status.is_success() {
+        assert!(!answer.complete, "the body ended as if it were complete");
+        assert!(serde_json::from_str::<serde_json::Value>(&answer.text).is_err());
+        assert!(
+            answer.text.contains("\"success\":false,\"error\":"),
+            "{}",
+            &answer.text[answer.text.len() - 300..]
+        );
+    }
+    let sql = "SELECT error FROM system.queries WHERE state = 'failed'";
+    let failed = server.query("/query", sql).await.json();
+    assert_eq!(failed["count"], 1, "{failed}");
+    assert!(answer.status.is_success(), "the error came before the first rows: {answer:?}");
+}
+
+#[tokio::test]
+async fn requests_are_refused_with_json() {
+    let server = Server::start().await;
+    let body = json!({"sql": "SELECT 1"}).to_string();
+    let bearer = format!("Bearer {TOKEN}");
+    let long = json!({"sql": "x".repeat(3 << 20)}).to_string();
+    for (asked, status) in [
+        (post("/query", body.as_str()), 401),
+        (post("/query", body.as_str()).header("authorization", "Bearer wrong"), 401),
+        (get("/api/v4/node/stats"), 401),
+        (
+            post("/query", body.as_str())
+                .header("authorization", &bearer)
+                .header("origin", "http://evil.example"),
+            403,
+        ),
+        (post("/query", "SELECT 1").header("authorization", &bearer), 400),
+        (post("/query", "{}").header("authorization", &bearer), 400),
+        (post("/query", r#"{"sql": "SELECT 1", "limt": 1}"#).header("authorization", &bearer), 400),
+        (post("/query", long).header("authorization", &bearer), 413),
+        (get("/query").header("authorization", &bearer), 405),
+        (request("DELETE", "/health"), 405),
+        (get("/nothing"), 404),
+    ] {
+        let answer = ask(server.address, asked).await;
+        let body = answer.json();
+        assert_eq!(answer.status.as_u16(), status, "{body}");
+        assert_eq!(body["success"], false, "{body}");
+        assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401);
+        assert_eq!(answer.headers.contains_key("allow"), status == 405, "{answer:?}");
+    }
+    let own_site = format!("http://{}", server.address);
+    let asked = post("/query", body).header("authorization", &bearer).header("origin", own_site);
+    assert_eq!(ask(server.address, asked).await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn stats_tell_the_flight_address_and_the_volumes() {
+    let server = Server::start().await;
+    let asked = get("/api/v4/node/stats").header("authorization", format!("Bearer {TOKEN}"));
+    let expected =
+        json!({"running": true, "address": "0.0.0.0:50051", "volumes_count": 2, "volumes": ["hot", "cold"]});
+    assert_eq!(ask(server.address, asked).await.json(), expected);
+}
+
+/// Sends a query for many rows and reads only the start of the answer.
+async fn start_reading(server: &Server) -> TcpStream {
+    let body = json!({ "sql": MANY }).to_string();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /query HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\r\n{body}",
+        server.address,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut start = [0; 1024];
+    stream.read_exact(&mut start).await.unwrap();
+    assert!(start.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    stream
+}
+
+/// Rows that the query named `MANY` has handed out, and its state.
+fn progress(server: &Server) -> (u64, &'static str) {
+    let queries = server.engine.queries().list(&Principal::local());
+    let query = queries.iter().find(|query| &*query.sql == MANY).unwrap();
+    (query.rows, query.state.name())
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_the_plan_and_one_that_leaves_ends_it() {
+    let server = Server::start().await;
+    server.append(&names("call-", 3000), "{}");
+    let stream = start_reading(&server).await;
+    // The rows stop to flow once the buffers on the way are full.
+    let mut before = 0;
+    let stalled = loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (rows, state) = progress(&server);
+        assert_eq!(state, "running");
+        if rows == before {
+            break rows;
+        }
+        before = rows;
+    };
+    assert!(stalled < 1_000_000, "{stalled} of 9000000 rows were taken for a client that does not read");
+    // Others are answered meanwhile.
+    assert_eq!(server.query("/query", "SELECT 1 AS one").await.json()["data"], json!([{"one": 1}]));
+    drop(stream);
+    let ended = async {
+        while progress(&server).1 == "running" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
+    assert_eq!(progress(&server).1, "cancelled");
+}
