@@ -119,9 +119,9 @@ impl Lake {
         let views: Vec<ViewSpec> = views::duckdb_views();
         volume.catalog.ensure_views(MAIN, &views)?;
         let (_, flushed) = volume.head()?;
-        let found = FoundJournal { segments: recovery.reader(), from: flushed };
         let journal = recovery.open(flushed)?;
         journal.trim(flushed)?;
+        let found = FoundJournal { segments: journal.reader(), from: flushed };
         Ok(Arc::new(Self {
             clock,
             journal,

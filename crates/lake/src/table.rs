@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array as _, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -164,11 +164,11 @@ impl TableProvider for LakeTable {
         let columns = projection.unwrap_or(&every);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
         if let Shows::Union(table) = self.shows
-            && may_hold(BUFFER, filters)?
+            && may_hold(state, BUFFER, filters)?
         {
             inputs.push(self.scan_hot(table, &cut, columns, state.config().target_partitions())?);
         }
-        if self.shows == Shows::Files || may_hold(DEFAULT_VOLUME, filters)? {
+        if self.shows == Shows::Files || may_hold(state, DEFAULT_VOLUME, filters)? {
             inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
         }
         match inputs.len() {
@@ -216,7 +216,7 @@ fn constant(schema: &Schema, field: &Field) -> DataFusionResult<Arc<dyn Physical
 }
 
 /// Whether rows whose [`STORAGE_VOLUME`] is `volume` can pass the filters that speak of nothing else.
-fn may_hold(volume: &str, filters: &[Expr]) -> DataFusionResult<bool> {
+fn may_hold(state: &dyn Session, volume: &str, filters: &[Expr]) -> DataFusionResult<bool> {
     let schema = Arc::new(Schema::new(vec![Field::new(STORAGE_VOLUME, DataType::Utf8, true)]));
     let only_volume = |filter: &&Expr| {
         let columns = filter.column_refs();
@@ -225,9 +225,7 @@ fn may_hold(volume: &str, filters: &[Expr]) -> DataFusionResult<bool> {
     for filter in filters.iter().filter(only_volume) {
         let unqualified = datafusion::logical_expr::expr_rewriter::unnormalize_col(filter.clone());
         let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
-        let properties = datafusion::logical_expr::execution_props::ExecutionProps::new();
-        let physical =
-            datafusion::physical_expr::create_physical_expr(&unqualified, &df_schema, &properties)?;
+        let physical = state.create_physical_expr(unqualified, &df_schema)?;
         let row = RecordBatch::try_new(
             Arc::clone(&schema),
             vec![Arc::new(StringArray::from(vec![volume])) as ArrayRef],

@@ -121,6 +121,7 @@ async fn every_row_is_seen_once_while_flushes_go_on() {
     let lake = open(&directory).await;
     let appended = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicBool::new(false));
+    let looks = Arc::new(AtomicU64::new(0));
     let writer = std::thread::spawn({
         let (lake, appended, done) = (Arc::clone(&lake), Arc::clone(&appended), Arc::clone(&done));
         move || {
@@ -134,9 +135,9 @@ async fn every_row_is_seen_once_while_flushes_go_on() {
     });
     let reader = tokio::spawn({
         let (lake, appended, done) = (Arc::clone(&lake), Arc::clone(&appended), Arc::clone(&done));
+        let looks = Arc::clone(&looks);
         async move {
             let context = context(&lake);
-            let mut looks = 0;
             while !done.load(Ordering::SeqCst) {
                 let before = appended.load(Ordering::SeqCst);
                 let batches =
@@ -150,17 +151,19 @@ async fn every_row_is_seen_once_while_flushes_go_on() {
                     (before..=after).contains(&seen),
                     "{seen} rows seen, between {before} and {after} were there"
                 );
-                looks += 1;
+                looks.fetch_add(1, Ordering::SeqCst);
             }
-            looks
         }
     });
-    for _ in 0..15 {
+    let mut flushes = 0;
+    while flushes < 15 || looks.load(Ordering::SeqCst) < 15 {
+        assert!(!reader.is_finished(), "the reader has failed");
         lake.flush().await.unwrap();
+        flushes += 1;
     }
     done.store(true, Ordering::SeqCst);
     writer.join().unwrap();
-    assert!(reader.await.unwrap() > 0);
+    reader.await.unwrap();
     lake.stop().await.unwrap();
     let total = i64::try_from(appended.load(Ordering::SeqCst)).unwrap();
     assert_eq!(

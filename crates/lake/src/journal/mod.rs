@@ -119,11 +119,6 @@ impl JournalRecovery {
         self.id
     }
 
-    /// What stands in the journal now, for reading.
-    pub fn reader(&self) -> JournalReader {
-        JournalReader { segments: self.segments.clone() }
-    }
-
     /// Opens the journal for appending, in a new segment. The next position is not before `floor`,
     /// so that a row that was committed from an unsynced record is never mistaken for a later one.
     ///
@@ -151,7 +146,7 @@ impl JournalRecovery {
     }
 }
 
-/// Reads the segments that a journal had when it was found.
+/// Reads the segments that a journal had at one moment; none of them may be trimmed meanwhile.
 #[derive(Debug)]
 pub struct JournalReader {
     segments: Vec<Segment>,
@@ -310,6 +305,11 @@ impl Journal {
         }
         let reason = reached.failure.as_deref().unwrap_or("unknown");
         Err(Error::unavailable(format!("the journal can't be written: {reason}")))
+    }
+
+    /// What stands in the journal now, for reading.
+    pub fn reader(&self) -> JournalReader {
+        JournalReader { segments: self.shared.state.lock().segments.clone() }
     }
 
     /// Forgets the records before `upto`: they are in the lake. Removes segments that hold no others.

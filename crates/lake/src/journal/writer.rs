@@ -111,9 +111,9 @@ impl Writer {
     /// Tells everybody, and waits before the next try; false when the journal is being closed.
     fn report_failure(&self, error: &Error) -> bool {
         let reason: Arc<str> = error.to_string().into();
-        self.shared.progress.send_modify(|progress| progress.failure = Some(Arc::clone(&reason)));
         let mut state = self.shared.state.lock();
-        state.failure = Some(reason);
+        state.failure = Some(Arc::clone(&reason));
+        self.shared.progress.send_modify(|progress| progress.failure = Some(reason));
         if state.stopping {
             return false;
         }
