@@ -15,6 +15,8 @@ use super::pace::TokenBucket;
 use super::replay::{Replay, ReplayFormat};
 use super::{FrameBatch, FrameSource, Generator, GeneratorOptions, Pace, SendOptions, Sender, Transport};
 
+/// Packets in a second of virtual time when there is no rate.
+const UNLIMITED_RATE: f64 = 200_000.0;
 /// The longest sleep, so that a stop is seen soon.
 const MAX_SLEEP: Duration = Duration::from_millis(50);
 /// A rate is kept in steps of this length.
@@ -93,7 +95,11 @@ fn generate_on_one(
     progress: &Progress,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let mut traffic = options.traffic.clone();
+    let mut traffic = match options.pace {
+        // Nobody knows how fast it will be; virtual time is not to run days ahead of the clock.
+        Pace::Unlimited => options.traffic.clone().for_packet_rate(UNLIMITED_RATE),
+        Pace::Rate(_) | Pace::Timed(_) => options.traffic.clone(),
+    };
     #[expect(clippy::cast_precision_loss, reason = "connections are few")]
     let part = 1.0 / connections as f64;
     traffic.seed = traffic.seed.wrapping_add(index as u64);

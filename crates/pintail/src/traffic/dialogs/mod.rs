@@ -26,6 +26,10 @@ use self::messages::{Message, Messages};
 use self::scenario::{Scenario, exponential, messages_per_call, micros};
 use crate::traffic::FrameSource;
 
+/// About how long a call takes beside talking, and what talking is not shortened below.
+const RINGING_SECONDS: f64 = 8.0;
+const SHORTEST_TALK_SECONDS: f64 = 2.0;
+
 /// What beside calls is generated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mix {
@@ -87,12 +91,19 @@ impl Default for GeneratorOptions {
 
 impl GeneratorOptions {
     /// The same options with so many calls that about `packets` packets belong to a second of virtual time.
+    ///
+    /// People talk shorter where more calls would run at once than there is room for; so virtual time keeps up
+    /// with the packets, and memory stays near the processor.
     #[must_use]
     pub(crate) fn for_packet_rate(mut self, packets: f64) -> Self {
         let sip = messages_per_call() + 4.0 * self.mix.registrations + 2.0 * self.mix.options;
-        // Two of three calls are answered, and both sides report every five seconds.
-        let reports = 0.74 * self.mix.reports * self.talk_seconds / 2.5;
-        self.calls_per_second = packets / (sip * (1.0 + self.mix.logs) + reports);
+        // About three of four calls are answered, and both sides report every five seconds.
+        let per_call = |talk: f64| sip * (1.0 + self.mix.logs) + 0.74 * self.mix.reports * talk / 2.5;
+        let calls_per_second = packets / per_call(self.talk_seconds);
+        #[expect(clippy::cast_precision_loss, reason = "dialogs are few")]
+        let longest = 0.8 * self.max_running as f64 / calls_per_second - RINGING_SECONDS;
+        self.talk_seconds = self.talk_seconds.min(longest.max(SHORTEST_TALK_SECONDS));
+        self.calls_per_second = packets / per_call(self.talk_seconds);
         self
     }
 }
