@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=7)
     # Calls only, so that every packet is a row of one table.
-    parser.add_argument("--generator-options", nargs="*", default=["--mix", "calls"])
+    parser.add_argument("--generator-options", nargs="*", default=["--calls-only"])
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(options.folder))

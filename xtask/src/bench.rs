@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: builds in release mode, runs the benchmarks, and writes docs/benchmarks.md.
 //!
-//! A benchmark is a program that prints one JSON object on a line of its own:
+//! A benchmark of the server is a script that prints one JSON object on a line of its own:
 //! `{"figures": [{"figure": "…", "value": 1.5, "unit": "µs", "goal": "at most 5 µs", "met": true}]}`;
-//! `goal` and `met` may be absent. Everything else that it prints is for people.
+//! `goal` and `met` may be absent. A benchmark of one crate is an example that prints one JSON object of
+//! plain numbers, of which the table here names those to report. Everything else printed is for people.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +11,7 @@ use std::process::Command;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::benchmarks::{Page, Section};
+use crate::benchmarks::{self, Page, Section};
 use crate::{Result, machine, process, python};
 
 /// Which benchmarks to run, and how.
@@ -32,10 +33,25 @@ pub(crate) struct Options {
 
 /// How a benchmark is run.
 enum Program {
-    /// An example of the crate `pintail-capture`, built in release mode.
-    Example(&'static str),
+    /// An example of the crate `pintail-capture`, built in release mode, and which of its numbers to report.
+    Example(&'static str, &'static [Number]),
     /// A script under `clients/python`, run with the peers' Python; it is given the server's binary.
     Script(&'static str),
+}
+
+/// A number that an example prints.
+struct Number {
+    key: &'static str,
+    figure: &'static str,
+    unit: &'static str,
+    goal: Goal,
+}
+
+/// What is to be reached.
+enum Goal {
+    None,
+    AtLeast(f64),
+    AtMost(f64),
 }
 
 /// One benchmark, named as on the command line and in the heading of its section.
@@ -50,12 +66,45 @@ pub(crate) static BENCHMARKS: [Benchmark; 7] = [
     Benchmark {
         name: "decode",
         about: "HEP decoding and SIP extraction of a 738-byte INVITE with SDP, on one core.",
-        program: Program::Example("decode_bench"),
+        program: Program::Example(
+            "decode_bench",
+            &[
+                Number {
+                    key: "packets_per_second",
+                    figure: "packets decoded on one core",
+                    unit: "packets/s",
+                    goal: Goal::AtLeast(1e6),
+                },
+                Number {
+                    key: "allocations_per_packet",
+                    figure: "allocations per packet",
+                    unit: "",
+                    goal: Goal::AtMost(2.0),
+                },
+            ],
+        ),
     },
     Benchmark {
         name: "rows",
-        about: "From a decoded packet to finished Arrow columns, on one core.",
-        program: Program::Example("rows_bench"),
+        about: "From a packet's bytes to rows, on one core: HEP decoding, SIP extraction, the journal's copy and checksum, \
+                and the Arrow columns, finished into batches. 738-byte INVITEs of many dialogs.",
+        program: Program::Example(
+            "rows_bench",
+            &[
+                Number {
+                    key: "packets_per_second",
+                    figure: "packets made rows on one core",
+                    unit: "packets/s",
+                    goal: Goal::None,
+                },
+                Number {
+                    key: "nanoseconds_per_packet",
+                    figure: "time per packet",
+                    unit: "ns",
+                    goal: Goal::None,
+                },
+            ],
+        ),
     },
     Benchmark {
         name: "ingest",
@@ -170,7 +219,7 @@ fn build() -> Result<()> {
 fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
     let release = release_folder()?;
     let mut command = match bench.program {
-        Program::Example(name) => Command::new(release.join("examples").join(name)),
+        Program::Example(name, _) => Command::new(release.join("examples").join(name)),
         Program::Script(name) => {
             let mut command = Command::new(python::PEERS.prepare()?);
             command.arg(process::workspace_root().join("clients/python").join(name));
@@ -179,15 +228,36 @@ fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
         }
     };
     let mut report = None;
-    let succeeded = process::echo(&mut command, |line| {
-        if let Ok(found) = serde_json::from_str::<Report>(line) {
-            report = Some(found);
-        }
-    })?;
+    let succeeded = process::echo(&mut command, |line| report = figures_of(bench, line).or(report.take()))?;
     match report {
-        Some(Report { figures }) if succeeded => Ok(figures),
+        Some(figures) if succeeded => Ok(figures),
         Some(_) => Err("it reported figures and then failed".into()),
         None => Err("it reported no figures".into()),
+    }
+}
+
+/// The figures in a line that a benchmark printed, when the line is its report.
+fn figures_of(bench: &Benchmark, line: &str) -> Option<Vec<Figure>> {
+    match bench.program {
+        Program::Script(_) => serde_json::from_str::<Report>(line).ok().map(|report| report.figures),
+        Program::Example(_, numbers) => {
+            let report: serde_json::Value = serde_json::from_str(line).ok()?;
+            numbers.iter().map(|number| Some(number.figure(report.get(number.key)?.as_f64()?))).collect()
+        }
+    }
+}
+
+impl Number {
+    /// The figure when `value` was measured.
+    fn figure(&self, value: f64) -> Figure {
+        let (goal, met) = match self.goal {
+            Goal::None => (String::new(), None),
+            Goal::AtLeast(limit) => (format!("at least {}", benchmarks::number(limit)), Some(value >= limit)),
+            Goal::AtMost(limit) => (format!("at most {}", benchmarks::number(limit)), Some(value <= limit)),
+        };
+        let unit = self.unit.to_owned();
+        let goal = if goal.is_empty() || unit.is_empty() { goal } else { format!("{goal} {unit}") };
+        Figure { figure: self.figure.to_owned(), value, unit, goal, met }
     }
 }
 
@@ -196,4 +266,36 @@ fn release_folder() -> Result<PathBuf> {
     let metadata =
         cargo_metadata::MetadataCommand::new().current_dir(process::workspace_root()).no_deps().exec()?;
     Ok(metadata.target_directory.into_std_path_buf().join("release"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_found_among_other_lines() {
+        let check = |name: &str, line: &str, expect: Option<&[(&str, f64, Option<bool>)]>| {
+            let bench = BENCHMARKS.iter().find(|bench| bench.name == name).unwrap();
+            let found = figures_of(bench, line);
+            let found: Option<Vec<_>> =
+                found.as_ref().map(|all| all.iter().map(|f| (f.figure.as_str(), f.value, f.met)).collect());
+            assert_eq!(found.as_deref(), expect, "{line}");
+        };
+        check("decode", "warming up", None);
+        check(
+            "decode",
+            r#"{"bench":"decode","packets_per_second":1200000,"allocations_per_packet":2.5}"#,
+            Some(&[
+                ("packets decoded on one core", 1.2e6, Some(true)),
+                ("allocations per packet", 2.5, Some(false)),
+            ]),
+        );
+        check("decode", r#"{"bench":"decode"}"#, None);
+        check(
+            "ingest",
+            r#"{"figures":[{"figure":"rate","value":3,"met":true}]}"#,
+            Some(&[("rate", 3.0, Some(true))]),
+        );
+        check("ingest", r#"{"packets_per_second":1200000}"#, None);
+    }
 }

@@ -106,7 +106,7 @@ impl Page {
 }
 
 /// A number as people read it: thousands apart when it is large, three digits that matter when it is small.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     let decimals = match magnitude {
         m if m >= 100.0 || m == m.trunc() => 0,
