@@ -16,9 +16,9 @@ const MAX_EXECUTIONS: usize = 16;
 
 /// A statement that a client holds a handle of.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Held<S = Statement> {
     pub(crate) id: Uuid,
-    pub(crate) statement: Statement,
+    pub(crate) statement: S,
     owner: Principal,
     state: Mutex<HeldState>,
 }
@@ -29,7 +29,7 @@ struct HeldState {
     cancelled: bool,
 }
 
-impl Held {
+impl<S> Held<S> {
     /// Remembers an execution, so that it can be cancelled.
     ///
     /// # Errors
@@ -56,22 +56,22 @@ impl Held {
 
 /// A bounded store of statements of one kind.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct Store<S = Statement> {
     kind: HandleKind,
     capacity: usize,
     lifetime: Micros,
     signer: Signer,
     clock: Arc<dyn Clock>,
-    entries: Mutex<HashMap<Uuid, Entry>>,
+    entries: Mutex<HashMap<Uuid, Entry<S>>>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    held: Arc<Held>,
+struct Entry<S> {
+    held: Arc<Held<S>>,
     last_used: Micros,
 }
 
-impl Store {
+impl<S> Store<S> {
     /// A store of at most `capacity` statements; each is forgotten `lifetime` after its last use.
     pub(crate) fn new(
         kind: HandleKind,
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Keeps a statement and gives its handle. When the store is full the one unused for longest goes.
-    pub(crate) fn insert(&self, statement: Statement, owner: &Principal) -> Vec<u8> {
+    pub(crate) fn insert(&self, statement: S, owner: &Principal) -> Vec<u8> {
         let now = self.clock.now();
         let id = Uuid::new_v4();
         let held =
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if it is not ours, not the caller's, or is gone.
-    pub(crate) fn get(&self, sealed: &[u8], caller: &Principal) -> Result<Arc<Held>> {
+    pub(crate) fn get(&self, sealed: &[u8], caller: &Principal) -> Result<Arc<Held<S>>> {
         let held = self.find(sealed)?;
         if held.owner.name != caller.name {
             return Err(Error::not_found("the handle is not known here"));
@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub(crate) fn get_to_cancel(&self, sealed: &[u8], caller: &Principal) -> Result<Arc<Held>> {
+    pub(crate) fn get_to_cancel(&self, sealed: &[u8], caller: &Principal) -> Result<Arc<Held<S>>> {
         if caller.is_admin() { self.find(sealed) } else { self.get(sealed, caller) }
     }
 
@@ -127,7 +127,7 @@ impl Store {
         }
     }
 
-    fn find(&self, sealed: &[u8]) -> Result<Arc<Held>> {
+    fn find(&self, sealed: &[u8]) -> Result<Arc<Held<S>>> {
         let now = self.clock.now();
         let handle = Handle::open(self.kind, sealed, &self.signer, now)?;
         let mut entries = self.entries.lock();
@@ -140,7 +140,7 @@ impl Store {
         }
     }
 
-    fn make_room(&self, entries: &mut HashMap<Uuid, Entry>, now: Micros) {
+    fn make_room(&self, entries: &mut HashMap<Uuid, Entry<S>>, now: Micros) {
         entries.retain(|_, entry| now.saturating_sub(entry.last_used) < self.lifetime);
         while entries.len() >= self.capacity {
             let Some(oldest) = entries.iter().min_by_key(|(_, entry)| entry.last_used).map(|(id, _)| *id)
@@ -149,5 +149,68 @@ impl Store {
             };
             entries.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pintail_types::{ErrorKind, ManualClock};
+
+    use super::*;
+
+    fn store(clock: &Arc<ManualClock>) -> Store<u32> {
+        Store::new(HandleKind::Ticket, 2, 100, Signer::new([5; 32]), Arc::clone(clock) as Arc<dyn Clock>)
+    }
+
+    fn found(store: &Store<u32>, handle: &[u8], caller: &Principal) -> Result<u32, ErrorKind> {
+        store.get(handle, caller).map(|held| held.statement).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_one_unused_for_longest_makes_room() {
+        let clock = Arc::new(ManualClock::at(0));
+        let (store, me) = (store(&clock), Principal::local());
+        let handles = [1, 2].map(|statement| {
+            clock.advance(1);
+            store.insert(statement, &me)
+        });
+        clock.advance(1);
+        assert_eq!(found(&store, &handles[0], &me), Ok(1));
+        clock.advance(1);
+        let third = store.insert(3, &me);
+        assert_eq!(found(&store, &handles[0], &me), Ok(1));
+        assert_eq!(found(&store, &handles[1], &me), Err(ErrorKind::NotFound));
+        assert_eq!(found(&store, &third, &me), Ok(3));
+    }
+
+    #[test]
+    fn use_prolongs_and_idleness_ends() {
+        let clock = Arc::new(ManualClock::at(0));
+        let (store, me) = (store(&clock), Principal::local());
+        let handle = store.insert(1, &me);
+        for _ in 0..5 {
+            clock.advance(99);
+            assert_eq!(found(&store, &handle, &me), Ok(1));
+        }
+        clock.advance(100);
+        assert_eq!(found(&store, &handle, &me), Err(ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn only_the_owner_uses_and_removes_and_an_admin_may_cancel() {
+        let clock = Arc::new(ManualClock::at(0));
+        let store = store(&clock);
+        let (owner, other) = (Principal::new("anna", ["readers"]), Principal::new("bert", ["readers"]));
+        let handle = store.insert(1, &owner);
+        store.remove(&handle, &other);
+        assert_eq!(found(&store, &handle, &other), Err(ErrorKind::NotFound));
+        assert!(store.get_to_cancel(&handle, &other).is_err());
+        let query = QueryId::new();
+        store.get(&handle, &owner).unwrap().started(query).unwrap();
+        let held = store.get_to_cancel(&handle, &Principal::local()).unwrap();
+        assert_eq!(held.cancel(), [query]);
+        assert_eq!(held.started(QueryId::new()).unwrap_err().kind(), ErrorKind::Cancelled);
+        store.remove(&handle, &owner);
+        assert_eq!(found(&store, &handle, &owner), Err(ErrorKind::NotFound));
     }
 }

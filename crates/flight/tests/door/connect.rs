@@ -57,7 +57,10 @@ async fn a_closed_session_is_refused() {
 /// The code with which each method answers requests that `prepare` made.
 async fn codes(server: &Server, token: Option<&str>) -> Vec<(&'static str, Code)> {
     fn request<T>(message: T, token: Option<&str>) -> Request<T> {
-        token.map_or_else(|| Request::new(message), |token| with_token(message, token))
+        match token {
+            Some(token) => with_token(message, token),
+            None => Request::new(message),
+        }
     }
     fn code<T>(result: Result<T, Status>) -> Code {
         result.err().map_or(Code::Ok, |status| status.code())
