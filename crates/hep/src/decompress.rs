@@ -40,7 +40,7 @@ pub fn decompress(bytes: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), D
     let start = out.len();
     let result = match *bytes {
         [0x1f, 0x8b, ..] => gunzip(bytes, limit, out),
-        [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]) % 31 == 0 => {
+        [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]).is_multiple_of(31) => {
             inflate(Decompress::new(true), bytes, limit, out)
         }
         _ => inflate(Decompress::new(false), bytes, limit, out),

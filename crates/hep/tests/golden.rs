@@ -1,5 +1,7 @@
 //! Every packet that a real agent sent decodes to what the README of `fixtures/hep` says about it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod fixtures;
 
 use fixtures::{Fixture, WINDOW};

@@ -1,5 +1,7 @@
 //! Properties that hold for all packets and all bytes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod fixtures;
 
 use std::net::IpAddr;
