@@ -53,6 +53,7 @@ const ROOMS: &[Room] = &[
         name: "pintail-rest",
         knows_nothing_of: &[
             &["pintail-hep", "pintail-ducklake", "pintail-lake", "pintail-capture", "pintail-flight"],
+            ENGINES,
             USER_SQL,
             QUERY_DOORS,
         ],
@@ -68,7 +69,7 @@ const SOCKETS: &[&str] = &["socket2", "nix", "etherparse", "pcap-file"];
 const DOORS: &[&str] = &["axum", "hyper", "http-body", "tonic", "arrow-flight", "prost"];
 const QUERY_DOORS: &[&str] = &["tonic", "arrow-flight", "prost"];
 const FILES: &[&str] = &["tempfile", "toml", "serde_json"];
-const USER_SQL: &[&str] = &["sqlparser", "datafusion-functions-json"];
+const USER_SQL: &[&str] = &["sqlparser"];
 const OURS: &[&str] = &[
     "pintail-types",
     "pintail-hep",
