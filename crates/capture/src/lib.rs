@@ -17,6 +17,8 @@ mod dedup;
 mod intake;
 mod listeners;
 mod log_limit;
+#[doc(hidden)]
+pub mod measure;
 mod options;
 mod record;
 mod rows;

@@ -52,18 +52,30 @@ impl Shard {
         slot.as_deref_mut().ok_or_else(|| pintail_types::Error::internal("a row builder went missing"))
     }
 
-    /// Hands the tables over that have become large.
-    fn hand_over_large(&mut self, lake: &Lake) -> Result<()> {
-        self.hand_over_if(lake, |builder| {
-            builder.rows() >= HANDOVER_ROWS || builder.bytes() >= HANDOVER_BYTES
-        })
+    /// Finishes the tables that have become large.
+    fn finish_large(&mut self) -> Result<()> {
+        self.finish_if(|builder| builder.rows() >= HANDOVER_ROWS || builder.bytes() >= HANDOVER_BYTES)
     }
 
-    fn hand_over_if(&mut self, lake: &Lake, is_due: impl Fn(&RowBuilder) -> bool) -> Result<()> {
-        let due = self.builders.iter_mut().flatten().filter(|builder| builder.rows() > 0 && is_due(builder));
-        for builder in due {
-            self.waiting.push(builder.finish()?);
+    fn finish_if(&mut self, is_due: impl Fn(&RowBuilder) -> bool) -> Result<()> {
+        for builder in self.builders.iter_mut().flatten() {
+            if builder.rows() > 0 && is_due(builder) {
+                self.waiting.push(builder.finish()?);
+            }
         }
+        Ok(())
+    }
+
+    /// Finishes the tables that have become large, and gives what is finished to the caller.
+    ///
+    /// # Errors
+    /// `Internal` when rows do not fit their table.
+    pub(crate) fn take_large(&mut self) -> Result<Vec<BuiltRows>> {
+        self.finish_large()?;
+        Ok(std::mem::take(&mut self.waiting))
+    }
+
+    fn hand_over(&mut self, lake: &Lake) -> Result<()> {
         while let Some(built) = self.waiting.first() {
             lake.append(built.table, built.rows.clone(), built.last)?;
             self.waiting.remove(0);
@@ -107,7 +119,7 @@ impl Shards {
     /// # Errors
     /// What the lake says; the rows stay and are handed over later.
     pub(crate) fn added(&self, shard: &mut Shard, lake: &Lake) -> Result<()> {
-        let result = shard.hand_over_large(lake);
+        let result = shard.finish_large().and_then(|()| shard.hand_over(lake));
         self.recount(shard);
         result
     }
@@ -121,7 +133,7 @@ impl Shards {
             // The shard stays locked until the lake has the rows: a flush that finds a shard empty
             // may rely on it.
             let mut shard = shard.lock();
-            let result = shard.hand_over_if(lake, |_| true);
+            let result = shard.finish_if(|_| true).and_then(|()| shard.hand_over(lake));
             self.recount(&mut shard);
             result?;
         }

@@ -51,6 +51,9 @@ impl UdpListener {
             count => count,
         };
         let mut address = options.address;
+        // Sockets that share a port share it with other processes too, and would split the packets with
+        // them unnoticed. A socket that does not share finds out whether somebody is there.
+        drop(UdpSocket::bind(address).map_err(|error| bind_error("udp", address, &error))?);
         let mut sockets = Vec::with_capacity(count);
         for _ in 0..count {
             let socket =
