@@ -7,12 +7,12 @@ use datafusion::catalog::CatalogProviderList;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, ShowCreateObject, ShowStatementOptions,
-    Statement as Sql, Visit, VisitMut, Visitor, VisitorMut,
+    Statement as Sql, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use pintail_types::{Error, Result};
 
 use crate::error::from_datafusion;
+use crate::grammar::Grammar;
 
 /// The longest statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 1 << 20;
@@ -30,9 +30,6 @@ const SHOW_SCHEMAS: &str = "SELECT catalog_name, schema_name FROM information_sc
 
 /// The one statement in `sql`, if it is of a kind that is allowed.
 ///
-/// The dialect is the parser's generic one: it takes PostgreSQL's operators (`::`, `->>`, `ILIKE`,
-/// `~`, `DISTINCT ON`) and DuckDB's shorthands (`FROM` first, `EXCLUDE`, `GROUP BY ALL`) alike.
-///
 /// # Errors
 /// `Invalid` for text that does not parse, is empty, too long or holds several statements;
 /// `Unsupported` and `Forbidden` for statements that are not allowed.
@@ -41,7 +38,7 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
         return Err(Error::invalid(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
     }
     let mut statements = DFParserBuilder::new(sql)
-        .with_dialect(&GenericDialect {})
+        .with_dialect(&Grammar)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
@@ -252,6 +249,34 @@ impl VisitorMut for Columns {
             && self.completed.contains(&(normalized(first), normalized(second)))
         {
             parts.insert(1, Ident::new(DEFAULT_SCHEMA));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names that are called as table functions, lower case as they are looked up.
+pub(crate) fn table_functions(statement: &Parsed) -> HashSet<String> {
+    let mut functions = TableFunctions(HashSet::new());
+    match statement {
+        Parsed::Statement(sql) => {
+            let _: ControlFlow<()> = sql.visit(&mut functions);
+        }
+        Parsed::Explain(explain) => return table_functions(&explain.statement),
+        Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
+    }
+    functions.0
+}
+
+struct TableFunctions(HashSet<String>);
+
+impl Visitor for TableFunctions {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: Some(_), .. } = factor
+            && let [ObjectNamePart::Identifier(function)] = name.0.as_slice()
+        {
+            self.0.insert(normalized(function));
         }
         ControlFlow::Continue(())
     }

@@ -17,7 +17,11 @@ const MAX_MESSAGE_BYTES: usize = 2048;
 pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
     match error {
         DataFusionError::SQL(parser, _) => from_parser(parser),
-        DataFusionError::Diagnostic(diagnostic, inner) => with_position(from_datafusion(inner), diagnostic),
+        DataFusionError::Diagnostic(diagnostic, inner) => match inner.as_ref() {
+            // The parser's message tells the position itself.
+            DataFusionError::SQL(parser, _) => from_parser(parser),
+            _ => with_position(from_datafusion(inner), diagnostic),
+        },
         DataFusionError::Context(_, inner) => from_datafusion(inner),
         DataFusionError::Shared(inner) => from_datafusion(inner),
         DataFusionError::Collection(errors) => {
@@ -52,7 +56,10 @@ pub(crate) fn panicked() -> Error {
 fn from_parser(error: &ParserError) -> Error {
     match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            new(ErrorKind::Invalid, message).context("syntax error")
+            // The parser writes the position in its own way.
+            let message =
+                message.replacen(" at Line: ", " at line ", 1).replacen(", Column: ", ", column ", 1);
+            new(ErrorKind::Invalid, &message).context("syntax error")
         }
         ParserError::RecursionLimitExceeded => {
             Error::invalid("syntax error: the statement is nested too deeply")

@@ -16,6 +16,7 @@ mod catalog;
 mod dialect;
 mod engine;
 mod error;
+mod grammar;
 mod like;
 mod metadata;
 mod node;

@@ -13,7 +13,7 @@ use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement as Parsed;
 use pintail_types::{Error, QueryId, Result};
 
-use crate::dialect::{complete_names, parse};
+use crate::dialect::{complete_names, parse, table_functions};
 use crate::error::from_datafusion;
 use crate::session::Session;
 use crate::stream::QueryStream;
@@ -192,7 +192,11 @@ fn result_schema(state: &SessionState, plan: &LogicalPlan) -> Result<Schema> {
 
 /// The error for a statement that names a table which does not exist.
 async fn missing_table(state: &SessionState, parsed: &Parsed) -> Option<Error> {
+    let functions = table_functions(parsed);
     for reference in state.resolve_table_references(parsed).ok()? {
+        if reference.schema().is_none() && functions.contains(reference.table()) {
+            continue;
+        }
         let catalog = &state.config_options().catalog;
         let name = reference.clone().resolve(&catalog.default_catalog, &catalog.default_schema);
         let exists = match state.schema_for_ref(reference.clone()) {

@@ -24,14 +24,14 @@ use tempfile::TempDir;
 
 /// Tables in memory: catalog `homer_lake` with schema `main`, and `homer_lake_default` for admins.
 #[derive(Debug)]
-pub struct MemoryStorage {
-    pub main: Arc<MemorySchemaProvider>,
-    pub volume: Arc<MemorySchemaProvider>,
-    pub generation: AtomicI64,
+pub(crate) struct MemoryStorage {
+    pub(crate) main: Arc<MemorySchemaProvider>,
+    pub(crate) volume: Arc<MemorySchemaProvider>,
+    pub(crate) generation: AtomicI64,
 }
 
 impl MemoryStorage {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let main = MemorySchemaProvider::new();
         main.register_table("calls".to_owned(), calls()).unwrap();
         let volume = MemorySchemaProvider::new();
@@ -40,7 +40,7 @@ impl MemoryStorage {
     }
 
     /// Replaces a table, as a commit of another program does.
-    pub fn replace(&self, name: &str, table: Option<Arc<dyn TableProvider>>) {
+    pub(crate) fn replace(&self, name: &str, table: Option<Arc<dyn TableProvider>>) {
         self.main.deregister_table(name).unwrap();
         if let Some(table) = table {
             self.main.register_table(name.to_owned(), table).unwrap();
@@ -94,17 +94,17 @@ fn calls() -> Arc<dyn TableProvider> {
 }
 
 /// An engine and what it needs to live.
-pub struct Bench {
-    pub engine: Arc<Engine>,
-    pub storage: Arc<MemoryStorage>,
+pub(crate) struct Bench {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) storage: Arc<MemoryStorage>,
     _spill: TempDir,
 }
 
 /// Limits that tests change.
-pub struct Limits {
-    pub memory_bytes: u64,
-    pub max_queries: usize,
-    pub query_timeout: Option<Duration>,
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: u64,
+    pub(crate) max_queries: usize,
+    pub(crate) query_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -113,7 +113,7 @@ impl Default for Limits {
     }
 }
 
-pub fn bench(limits: Limits) -> Bench {
+pub(crate) fn bench(limits: Limits) -> Bench {
     let spill = TempDir::new().unwrap();
     let storage = Arc::new(MemoryStorage::new());
     let options = EngineOptions {
@@ -130,23 +130,23 @@ pub fn bench(limits: Limits) -> Bench {
 }
 
 impl Bench {
-    pub fn admin(&self) -> Session {
+    pub(crate) fn admin(&self) -> Session {
         self.engine.session(Principal::local(), "test", WireProfile::Standard)
     }
 
-    pub fn reader(&self, name: &str) -> Session {
+    pub(crate) fn reader(&self, name: &str) -> Session {
         self.engine.session(Principal::new(name, ["readers"]), "test", WireProfile::Standard)
     }
 }
 
 /// All rows of `sql`.
-pub async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
+pub(crate) async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
     session.statement(sql).await?.execute().await?.try_collect().await
 }
 
 /// The first column of all rows, as text.
-#[allow(dead_code, reason = "not every test binary uses it")]
-pub async fn column(session: &Session, sql: &str) -> Vec<String> {
+
+pub(crate) async fn column(session: &Session, sql: &str) -> Vec<String> {
     let batches = rows(session, sql).await.unwrap();
     batches
         .iter()

@@ -11,12 +11,10 @@
 //!
 //! `as NAME` on a line of its own makes what follows be asked by that reader; `as local` by the admin.
 
-mod common;
-
 use std::fmt::Write as _;
 use std::path::Path;
 
-use common::{Bench, Limits, bench, rows};
+use crate::common::{Bench, Limits, bench, rows};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pintail_engine::Session;
