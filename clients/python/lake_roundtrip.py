@@ -15,6 +15,7 @@ Steps:
   update ID METHOD       one row
   add-column NAME        a column with a default
   create NAME            a table of DuckDB's own, with some rows
+  kinds                  a table `kinds` with inlined rows of many types, one column renamed afterwards
   flush                  inlined rows into files
   merge                  adjacent files into one
   rewrite                files with deleted rows
@@ -93,6 +94,17 @@ def run(connection: duckdb.DuckDBPyConnection, step: str, arguments: list[str]):
             tags VARCHAR[], attributes MAP(VARCHAR, VARCHAR), place STRUCT(x INTEGER, y VARCHAR), raw BLOB, key UUID)""")
         connection.execute(f"""INSERT INTO lake.main.{name} SELECT i, TIMESTAMPTZ '2026-01-01 00:00:00+00', i % 2 = 0, i / 4.0,
             ['a', 'b'], MAP {{'k': 'v'}}, {{'x': i, 'y': 'z'}}, ('r' || i)::BLOB, uuid() FROM range(100) t(i)""")
+        return None
+    if step == "kinds":
+        connection.execute("""CREATE TABLE lake.main.kinds(id BIGINT, small UTINYINT, big UBIGINT, half FLOAT, whole DOUBLE,
+            price DECIMAL(18, 3), text VARCHAR, raw BLOB, day DATE, clock TIME, moment TIMESTAMP, zoned TIMESTAMPTZ,
+            key UUID, ok BOOLEAN, list INTEGER[], place STRUCT(x INTEGER, y VARCHAR))""")
+        connection.execute("""INSERT INTO lake.main.kinds VALUES (1, 7, 18446744073709551615, 1.5, 'inf', 1.25, 'x',
+            '\\x00\\x01'::BLOB, '2026-01-01', '01:02:03', '2026-01-01 00:00:00.5', '2026-01-01 00:00:00+00',
+            '00000000-0000-0000-0000-000000000001', true, [1, 2], {'x': 1, 'y': 'z'})""")
+        connection.execute("INSERT INTO lake.main.kinds(id) VALUES (2)")
+        connection.execute("ALTER TABLE lake.main.kinds RENAME COLUMN text TO words")
+        connection.execute("INSERT INTO lake.main.kinds(id, words) VALUES (3, 'y')")
         return None
     if step == "flush":
         return connection.execute("CALL ducklake_flush_inlined_data('lake')").fetchall()

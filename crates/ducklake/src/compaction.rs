@@ -11,7 +11,6 @@ use crate::files::{self, Placement};
 use crate::sql;
 use crate::statistics::TableTotals;
 use crate::tables::Table;
-use crate::time::snapshot_time;
 use crate::{deletes, inlined};
 
 /// Everything that belongs to a data file besides its own row.
@@ -79,7 +78,6 @@ fn file_bytes(commit: &Commit<'_>, file_id: i64) -> Result<i64> {
 
 /// Takes a file out of the catalog for every snapshot, and lists it and its delete files for deletion.
 fn remove(commit: &Commit<'_>, table: &Table, file_id: i64) -> Result<()> {
-    let now = snapshot_time();
     let mut obsolete: Vec<(i64, String, bool)> = Vec::new();
     for statement in [sql::DELETE_FILES_OF, sql::DATA_FILE_PATH] {
         let mut statement = commit.connection().prepare_cached(statement)?;
@@ -89,13 +87,7 @@ fn remove(commit: &Commit<'_>, table: &Table, file_id: i64) -> Result<()> {
         }
     }
     for (id, path, is_relative) in obsolete {
-        // The list has no table, so its relative paths are relative to the data path.
-        let directory = if is_relative { table.directory("") } else { String::new() };
-        let from_data_path = is_relative && table.path_is_relative && table.schema_path_is_relative;
-        commit.execute(
-            sql::SCHEDULE_DELETION,
-            params![id, format!("{directory}{path}"), from_data_path, now],
-        )?;
+        files::schedule_deletion(commit, table, id, &path, is_relative)?;
     }
     for belonging in BELONGINGS {
         commit.execute(&format!("DELETE FROM {belonging} WHERE data_file_id = $1"), [file_id])?;

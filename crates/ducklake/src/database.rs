@@ -15,6 +15,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(1);
 /// The longest single wait for a lock.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
+/// Prepared statements that a connection keeps; there are about as many in [`crate::sql`].
+const CACHED_STATEMENTS: usize = 96;
+
 /// One writing and one reading connection.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -43,12 +46,14 @@ impl Database {
             }
         })?;
         writer.execute_batch("PRAGMA synchronous = FULL")?;
+        writer.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         let reader = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         reader.busy_timeout(busy_timeout)?;
         reader.execute_batch("PRAGMA query_only = ON")?;
+        reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), busy_timeout })
     }
 

@@ -10,16 +10,19 @@ use crate::error::{CatalogError, Result};
 use crate::inlined;
 use crate::specs::live_partition_id;
 use crate::sql;
-use crate::statistics::{TableTotals, official_bound, widen};
+use crate::statistics::{TableTotals, has_statistics, official_bound, widen};
 use crate::tables::Table;
+use crate::time::snapshot_time;
 
 /// Adds files to a table, with their statistics and partition values, and widens the table's own.
 ///
-/// `counts_rows` is false for rows that the table's totals have already: those of an inlined flush.
+/// `written` are the columns that the files have. `counts_rows` is false for rows that the table's
+/// totals have already: those of an inlined flush.
 pub(crate) fn add(
     commit: &mut Commit<'_>,
     table: &Table,
     data_path: &str,
+    written: &[i64],
     files: &[DataFileInfo],
     counts_rows: bool,
 ) -> Result<()> {
@@ -36,7 +39,36 @@ pub(crate) fn add(
         totals.file_size_bytes += file.file_size_bytes;
     }
     totals.store(commit, table.id, before.is_none())?;
-    widen(commit, table.id, &columns, files, before.is_none())
+    widen(commit, table.id, &columns, written, files, before.is_none())
+}
+
+/// Lists a file without rows, which the writer makes to mark an empty replacement, for deletion: the
+/// catalog has no use for it.
+pub(crate) fn discard(
+    commit: &mut Commit<'_>,
+    table: &Table,
+    data_path: &str,
+    file: &DataFileInfo,
+) -> Result<()> {
+    let id = commit.next_file_id();
+    let (path, is_relative) = table.file_path(data_path, &file.path, file.path_is_relative);
+    schedule_deletion(commit, table, id, &path, is_relative)
+}
+
+/// Lists a file for deletion by whoever cleans up.
+pub(crate) fn schedule_deletion(
+    commit: &Commit<'_>,
+    table: &Table,
+    id: i64,
+    path: &str,
+    is_relative: bool,
+) -> Result<()> {
+    // The list has no table, so its relative paths are relative to the data path.
+    let directory = if is_relative { table.directory("") } else { String::new() };
+    let from_data_path = is_relative && table.path_is_relative && table.schema_path_is_relative;
+    let path = format!("{directory}{path}");
+    commit.execute(sql::SCHEDULE_DELETION, params![id, path, from_data_path, snapshot_time()])?;
+    Ok(())
 }
 
 /// What the commit, not the writer, decides of a file.
@@ -90,10 +122,12 @@ fn insert_statistics(
     stat: &ColumnStat,
     columns: &[LiveColumn],
 ) -> Result<()> {
-    let column_type = columns
-        .iter()
-        .find(|column| column.id == stat.column_id)
-        .map_or("", |column| column.column_type.as_str());
+    // What the writer says of a nested column as a whole has no place in the catalog.
+    let Some(column) =
+        columns.iter().find(|column| column.id == stat.column_id && has_statistics(columns, column))
+    else {
+        return Ok(());
+    };
     commit.execute(
         sql::INSERT_FILE_STATS,
         params![
@@ -103,8 +137,8 @@ fn insert_statistics(
             stat.column_size_bytes,
             stat.value_count,
             stat.null_count,
-            official_bound(column_type, stat.min_value.as_deref()),
-            official_bound(column_type, stat.max_value.as_deref()),
+            official_bound(&column.column_type, stat.min_value.as_deref()),
+            official_bound(&column.column_type, stat.max_value.as_deref()),
             stat.contains_nan,
         ],
     )?;

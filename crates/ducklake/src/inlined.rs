@@ -3,7 +3,7 @@
 //! `ducklake_inlined_data_<table>_<version>` holds small inserts, `ducklake_inlined_delete_<table>`
 //! small deletes from Parquet files. This crate writes neither; it ends and counts what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use datafusion_ducklake::InlinedRowRef;
 use rusqlite::{Connection, params};
@@ -18,6 +18,35 @@ pub(crate) fn tables(connection: &Connection, table_id: i64) -> Result<Vec<Strin
     let mut statement = connection.prepare_cached(sql::INLINED_TABLES)?;
     let names = statement.query_map([table_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(names)
+}
+
+/// A table that holds inlined rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InlinedTable {
+    pub(crate) name: String,
+    /// The names that its columns had in its schema version, by column id; `None` when the catalog does
+    /// not know any more when that version began.
+    pub(crate) names: Option<HashMap<i64, String>>,
+}
+
+/// The tables that hold inlined rows of a table with their columns' names, oldest schema first.
+pub(crate) fn tables_with_names(connection: &Connection, table_id: i64) -> Result<Vec<InlinedTable>> {
+    let mut versions = connection.prepare_cached(sql::INLINED_VERSIONS)?;
+    let versions = versions.query_map([table_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let versions = versions.collect::<Result<Vec<(String, Option<i64>)>, _>>()?;
+    let mut columns = connection.prepare_cached(sql::COLUMNS_AT)?;
+    let mut tables = Vec::with_capacity(versions.len());
+    for (name, begin) in versions {
+        let names = match begin {
+            None => None,
+            Some(begin) => {
+                let names = columns.query_map([table_id, begin], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Some(names.collect::<Result<_, _>>()?)
+            }
+        };
+        tables.push(InlinedTable { name, names });
+    }
+    Ok(tables)
 }
 
 /// The table that holds inlined deletes from a table's files, if it exists.

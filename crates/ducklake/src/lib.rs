@@ -13,6 +13,7 @@
 //!   else it is a conflict.
 //! - Nothing but integers stands in an integer column, and no counter of the head is NULL.
 
+mod begin;
 mod catalog;
 mod changes;
 mod check;
@@ -26,6 +27,7 @@ mod error;
 mod files;
 mod inlined;
 mod layout;
+mod provider;
 mod settings;
 mod snapshots;
 mod specs;

@@ -148,6 +148,14 @@ pub(crate) const LIVE_ROWS_IN_FILES: &str = "SELECT coalesce(sum(f.record_count)
 pub(crate) const INLINED_TABLES: &str =
     "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = $1 ORDER BY schema_version";
 
+pub(crate) const INLINED_VERSIONS: &str = "SELECT i.table_name, max(v.begin_snapshot) \
+     FROM ducklake_inlined_data_tables i LEFT JOIN ducklake_schema_versions v \
+       ON v.table_id = i.table_id AND v.schema_version <= i.schema_version \
+     WHERE i.table_id = $1 GROUP BY i.table_name, i.schema_version ORDER BY i.schema_version";
+pub(crate) const COLUMNS_AT: &str = "SELECT column_id, column_name FROM ducklake_column \
+     WHERE table_id = $1 AND parent_column IS NULL AND begin_snapshot <= $2 \
+       AND (end_snapshot IS NULL OR end_snapshot > $2)";
+
 pub(crate) const TABLE_STATS: &str =
     "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = $1";
 pub(crate) const INSERT_TABLE_STATS: &str = "INSERT INTO ducklake_table_stats \
@@ -159,6 +167,8 @@ pub(crate) const TABLE_COLUMN_STATS: &str = "SELECT column_id, contains_null, co
 pub(crate) const INSERT_TABLE_COLUMN_STATS: &str = "INSERT INTO ducklake_table_column_stats \
      (table_id, column_id, contains_null, contains_nan, min_value, max_value, extra_stats) \
      VALUES ($1, $2, $3, $4, $5, $6, NULL)";
+pub(crate) const DELETE_TABLE_COLUMN_STATS: &str =
+    "DELETE FROM ducklake_table_column_stats WHERE table_id = $1 AND column_id = $2";
 pub(crate) const UPDATE_TABLE_COLUMN_STATS: &str = "UPDATE ducklake_table_column_stats \
      SET contains_null = $1, contains_nan = $2, min_value = $3, max_value = $4 \
      WHERE table_id = $5 AND column_id = $6";

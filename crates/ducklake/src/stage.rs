@@ -145,7 +145,11 @@ fn commit_one(
     };
     deletes::apply(commit, &table, data_path, stage.positional_deletes)?;
     let ended = inlined::end_rows(commit, table.id, stage.base_snapshot, stage.inlined_deletes)?;
-    let files: Vec<DataFileInfo> = stage.files.iter().filter(|file| file.record_count > 0).cloned().collect();
+    let (files, empty): (Vec<_>, Vec<_>) =
+        stage.files.iter().cloned().partition(|file| file.record_count > 0);
+    for file in &empty {
+        files::discard(commit, &table, data_path, file)?;
+    }
     if stage.inlined_flush {
         if ended != stage.inlined_deletes.len() {
             return Err(CatalogError::Conflict(format!(
@@ -160,7 +164,7 @@ fn commit_one(
     if files.is_empty() {
         return Ok(table);
     }
-    files::add(commit, &table, data_path, &files, !stage.inlined_flush)?;
+    files::add(commit, &table, data_path, stage.column_ids, &files, !stage.inlined_flush)?;
     if !stage.inlined_flush {
         commit.record(Change::InsertedInto(table.id));
     }

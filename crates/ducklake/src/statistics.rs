@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use datafusion_ducklake::{ColumnStat, DataFileInfo};
+use datafusion_ducklake::DataFileInfo;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::columns::LiveColumn;
@@ -60,10 +60,13 @@ pub(crate) struct ColumnBounds {
 }
 
 impl ColumnBounds {
-    /// What one file says. A file without statistics for the column has no value of it, only what
-    /// readers fill in.
-    fn of_file(column: &LiveColumn, stat: Option<&ColumnStat>) -> Self {
-        let Some(stat) = stat else {
+    /// What one file says, which has the columns `written`. A file without the column has no value of
+    /// it but what readers fill in; a file that has it without statistics says nothing.
+    fn of_file(column: &LiveColumn, file: &DataFileInfo, written: &[i64]) -> Self {
+        let Some(stat) = file.column_stats.iter().find(|stat| stat.column_id == column.id) else {
+            if written.contains(&column.id) {
+                return Self { any_value: true, ..Self::default() };
+            }
             let default = column.initial_default.clone();
             return Self {
                 contains_null: Some(default.is_none()),
@@ -164,22 +167,26 @@ fn compare_decimals(left: &str, right: &str) -> Option<Ordering> {
     Some(scaled(left, scale)?.cmp(&scaled(right, scale)?))
 }
 
-/// Adds the statistics of new files to those of the table.
+/// Adds the statistics of new files, which have the columns `written`, to those of the table.
 ///
-/// The first rows of a table make one row for each leaf column. Later none is added: a column that was
-/// added later has none, because nothing is known of it in the older files.
+/// The first rows of a table make one row for each column that is not nested. Later none is added: a
+/// column that was added later has none, because nothing is known of it in the older files. A column
+/// whose bounds become unknown loses its row: DuckDB takes a row without bounds for a column without
+/// values, and would believe the next bounds it sees.
 pub(crate) fn widen(
     commit: &Commit<'_>,
     table_id: i64,
     columns: &[LiveColumn],
+    written: &[i64],
     files: &[DataFileInfo],
     first: bool,
 ) -> Result<()> {
     let mut known = if first { HashMap::new() } else { stored(commit.connection(), table_id)? };
-    for column in leaves(columns) {
-        let mut of_files = files.iter().filter(|file| file.record_count > 0).map(|file| {
-            ColumnBounds::of_file(column, file.column_stats.iter().find(|stat| stat.column_id == column.id))
-        });
+    for column in columns.iter().filter(|column| has_statistics(columns, column)) {
+        let mut of_files = files
+            .iter()
+            .filter(|file| file.record_count > 0)
+            .map(|file| ColumnBounds::of_file(column, file, written));
         let before = if first { of_files.next() } else { known.remove(&column.id) };
         let Some(mut bounds) = before else {
             continue;
@@ -187,8 +194,11 @@ pub(crate) fn widen(
         for file in of_files {
             bounds.widen(&column.column_type, &file);
         }
-        let ColumnBounds { contains_null, contains_nan, min, max, .. } = bounds;
+        let ColumnBounds { contains_null, contains_nan, min, max, any_value } = bounds;
+        let unknown = any_value && min.is_none() && max.is_none();
         match first {
+            true if unknown => 0,
+            false if unknown => commit.execute(sql::DELETE_TABLE_COLUMN_STATS, [table_id, column.id])?,
             true => commit.execute(
                 sql::INSERT_TABLE_COLUMN_STATS,
                 params![table_id, column.id, contains_null, contains_nan, min, max],
@@ -202,9 +212,9 @@ pub(crate) fn widen(
     Ok(())
 }
 
-/// The columns that have values of their own.
-fn leaves(columns: &[LiveColumn]) -> impl Iterator<Item = &LiveColumn> {
-    columns.iter().filter(|column| !columns.iter().any(|child| child.parent == Some(column.id)))
+/// Whether statistics are kept of a column: it is no part of a nested column and has none.
+pub(crate) fn has_statistics(columns: &[LiveColumn], column: &LiveColumn) -> bool {
+    column.parent.is_none() && !columns.iter().any(|child| child.parent == Some(column.id))
 }
 
 /// The stored bounds of a table's columns.

@@ -5,7 +5,6 @@
 //! at that moment gets a negative id, which stands for its name until the commit makes it; its columns
 //! are numbered from 1, so the field ids in its files are right whatever id it gets.
 
-use datafusion_ducklake::metadata_writer::validate_name;
 use datafusion_ducklake::{
     ColumnDef, CommitIds, CompactionOutputFile, CompactionSourceFile, DataFileInfo, DeleteFileEntry,
     DeleteFileInfo, DuckLakeError, InlinedRowRef, MetadataWriter, MultiTableCommit, PartitionSpec,
@@ -15,12 +14,13 @@ use datafusion_ducklake::{
 use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, CommitExtras};
+use crate::changes::Change;
 use crate::columns::{self, nodes_of_definitions};
-use crate::commit::{Commit, Snapshot};
+use crate::commit::Commit;
 use crate::error::Result;
 use crate::stage::{self, Stage};
 use crate::tables::{self, Table};
-use crate::{changes::Change, compaction, files, settings, specs};
+use crate::{begin, compaction, files, settings, specs};
 
 type LakeResult<T> = datafusion_ducklake::Result<T>;
 
@@ -209,24 +209,18 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         file: &DataFileInfo,
         mode: WriteMode,
         base_snapshot: i64,
         columns: &[ColumnDef],
         column_ids: &[i64],
     ) -> LakeResult<CommitIds> {
-        self.register_data_files(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
-            std::slice::from_ref(file),
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-        )
+        let stage = Stage {
+            files: std::slice::from_ref(file),
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, &SnapshotCommitMetadata::default(), None)
     }
 
     fn register_data_files(
@@ -234,26 +228,18 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         files: &[DataFileInfo],
         mode: WriteMode,
         base_snapshot: i64,
         columns: &[ColumnDef],
         column_ids: &[i64],
     ) -> LakeResult<CommitIds> {
-        self.register_data_files_with_commit_metadata(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
+        let stage = Stage {
             files,
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-            &SnapshotCommitMetadata::default(),
-            None,
-        )
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, &SnapshotCommitMetadata::default(), None)
     }
 
     fn register_data_file_with_commit_metadata(
@@ -261,7 +247,7 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         file: &DataFileInfo,
         mode: WriteMode,
         base_snapshot: i64,
@@ -270,19 +256,11 @@ impl MetadataWriter for Writer {
         commit_metadata: &SnapshotCommitMetadata,
         expected_base_snapshot_id: Option<i64>,
     ) -> LakeResult<CommitIds> {
-        self.register_data_files_with_commit_metadata(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
-            std::slice::from_ref(file),
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-            commit_metadata,
-            expected_base_snapshot_id,
-        )
+        let stage = Stage {
+            files: std::slice::from_ref(file),
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, commit_metadata, expected_base_snapshot_id)
     }
 
     fn register_data_files_with_commit_metadata(
@@ -336,7 +314,7 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         file: &DataFileInfo,
         deletes: &[DeleteFileEntry],
         mode: WriteMode,
@@ -344,18 +322,12 @@ impl MetadataWriter for Writer {
         columns: &[ColumnDef],
         column_ids: &[i64],
     ) -> LakeResult<CommitIds> {
-        self.register_data_files_with_deletes(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
-            std::slice::from_ref(file),
-            deletes,
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-        )
+        let stage = Stage {
+            files: std::slice::from_ref(file),
+            positional_deletes: deletes,
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, &SnapshotCommitMetadata::default(), None)
     }
 
     fn register_data_file_with_deletes_and_commit_metadata(
@@ -363,7 +335,7 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         file: &DataFileInfo,
         deletes: &[DeleteFileEntry],
         mode: WriteMode,
@@ -373,20 +345,12 @@ impl MetadataWriter for Writer {
         commit_metadata: &SnapshotCommitMetadata,
         expected_base_snapshot_id: Option<i64>,
     ) -> LakeResult<CommitIds> {
-        self.register_data_files_with_deletes_and_commit_metadata(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
-            std::slice::from_ref(file),
-            deletes,
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-            commit_metadata,
-            expected_base_snapshot_id,
-        )
+        let stage = Stage {
+            files: std::slice::from_ref(file),
+            positional_deletes: deletes,
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, commit_metadata, expected_base_snapshot_id)
     }
 
     fn register_data_files_with_deletes(
@@ -394,7 +358,7 @@ impl MetadataWriter for Writer {
         table_id: i64,
         schema_name: &str,
         table_name: &str,
-        snapshot_id: i64,
+        _snapshot_id: i64,
         files: &[DataFileInfo],
         deletes: &[DeleteFileEntry],
         mode: WriteMode,
@@ -402,20 +366,12 @@ impl MetadataWriter for Writer {
         columns: &[ColumnDef],
         column_ids: &[i64],
     ) -> LakeResult<CommitIds> {
-        self.register_data_files_with_deletes_and_commit_metadata(
-            table_id,
-            schema_name,
-            table_name,
-            snapshot_id,
+        let stage = Stage {
             files,
-            deletes,
-            mode,
-            base_snapshot,
-            columns,
-            column_ids,
-            &SnapshotCommitMetadata::default(),
-            None,
-        )
+            positional_deletes: deletes,
+            ..Stage::new(table_id, schema_name, table_name, mode, base_snapshot, columns, column_ids)
+        };
+        self.commit_stage(&stage, &SnapshotCommitMetadata::default(), None)
     }
 
     fn register_data_files_with_deletes_and_commit_metadata(
@@ -580,38 +536,10 @@ impl MetadataWriter for Writer {
         columns: &[ColumnDef],
         mode: WriteMode,
     ) -> LakeResult<WriteSetupResult> {
-        validate_name(schema_name, "Schema")?;
-        validate_name(table_name, "Table")?;
-        let nodes = nodes_of_definitions(columns)?;
-        if nodes.is_empty() {
-            return Err(DuckLakeError::InvalidConfig(format!("table {table_name} has no columns")));
-        }
-        let setup = self.catalog.database().read(|connection| {
-            let head = Snapshot::head(connection)?;
-            let table = Table::named(connection, schema_name, table_name)?;
-            let (schema_id, table_id, live, next_id) = match &table {
-                Some(table) => {
-                    let live = columns::live_columns(connection, table.id)?;
-                    (table.schema_id, table.id, live, columns::next_column_id(connection, table.id)?)
-                }
-                None => {
-                    let schema = tables::find_schema(connection, schema_name)?;
-                    let not_yet = self.catalog.placeholder_id();
-                    (schema.map_or(not_yet, |(id, _)| id), not_yet, Vec::new(), 1)
-                }
-            };
-            let field_ids = columns::assign_ids(&nodes, &live, next_id)?;
-            columns::check_write(&nodes, &field_ids, &live, mode)?;
-            Ok(WriteSetupResult {
-                snapshot_id: head.id + 1,
-                base_snapshot_id: head.id,
-                schema_id,
-                table_id,
-                column_ids: columns::top_level_ids(&nodes, &field_ids),
-                field_ids,
-            })
-        })?;
-        Ok(setup)
+        let placeholder = self.catalog.placeholder_id();
+        Ok(self.catalog.database().read(|connection| {
+            begin::begin(connection, schema_name, table_name, columns, mode, placeholder)
+        })?)
     }
 
     fn supports_update(&self) -> bool {

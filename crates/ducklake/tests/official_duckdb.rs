@@ -223,3 +223,25 @@ async fn we_read_and_write_a_lake_of_duckdb_and_it_goes_on() {
     lake.append_rows(160, 10).await;
     lake.assert_agreement(88).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_duckdb_inlined_are_read_in_every_type() {
+    let lake = Lake::new();
+    lake.duckdb_writes(&["kinds"]);
+    let query = "SELECT id, words, small, big, half, whole, price, encode(raw, 'hex'), day, clock, moment, zoned, ok, \
+                 list, place FROM lake.main.kinds ORDER BY id";
+    let inlined = lake.query(query).await;
+    assert_eq!(
+        inlined,
+        [
+            "1|x|7|18446744073709551615|1.5|inf|1.250|0001|2026-01-01|01:02:03|2026-01-01T00:00:00.500|\
+             2026-01-01T00:00:00Z|true|[1, 2]|{x: 1, y: z}",
+            "2||||||||||||||",
+            "3|y|||||||||||||",
+        ]
+    );
+    lake.duckdb_writes(&["flush"]);
+    assert_eq!(lake.query(query).await, inlined);
+    lake.run("DELETE FROM lake.main.kinds WHERE id = 2").await;
+    assert_eq!(lake.query("SELECT count(*), max(whole) FROM lake.main.kinds").await, ["2|inf"]);
+}

@@ -1,35 +1,49 @@
 //! Data and delete files against what the catalog says of them.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use datafusion_ducklake::stats_collect::compute_column_stats;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rusqlite::{Connection, params};
 
 use super::Findings;
+use crate::columns::{LiveColumn, live_columns};
 use crate::error::Result;
+use crate::statistics::{compare, has_statistics, official_bound};
 use crate::tables::Table;
 
 /// Bytes at the end of a Parquet file: the length of the footer, and the magic number.
 const TRAILER_BYTES: u64 = 8;
+/// The Arrow metadata key of a Parquet field id.
+const FIELD_ID: &str = "PARQUET:field_id";
 
 /// A live file as the catalog has it.
 struct Recorded {
+    id: i64,
     table_id: i64,
+    rows: i64,
     path: String,
     is_relative: bool,
     bytes: i64,
     footer_bytes: Option<i64>,
 }
 
-/// Checks that each live file of a live table exists with its recorded size and footer size.
+/// Checks that each live file of a live table exists with its recorded size, footer size and number of
+/// rows, and that the values of its columns lie between their recorded bounds.
 ///
 /// Files that are not on this machine are passed over.
 pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findings) -> Result<()> {
-    for catalog_table in ["ducklake_data_file", "ducklake_delete_file"] {
+    for (catalog_table, id, rows) in [
+        ("ducklake_data_file", "data_file_id", "record_count"),
+        ("ducklake_delete_file", "delete_file_id", "delete_count"),
+    ] {
         let mut statement = connection.prepare(&format!(
-            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size FROM {catalog_table} \
-             WHERE end_snapshot IS NULL"
+            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size, {id}, {rows} \
+             FROM {catalog_table} WHERE end_snapshot IS NULL AND {id} IS NOT NULL \
+             AND typeof({rows}) = 'integer'"
         ))?;
         let files = statement.query_map([], |row| {
             Ok(Recorded {
@@ -38,6 +52,8 @@ pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findin
                 is_relative: row.get(2)?,
                 bytes: row.get(3)?,
                 footer_bytes: row.get(4)?,
+                id: row.get(5)?,
+                rows: row.get(6)?,
             })
         })?;
         for file in files {
@@ -72,10 +88,79 @@ fn check_file(
                 let message =
                     format!("has a footer of {footer} bytes, the catalog says {:?}", recorded.footer_bytes);
                 found.add(path.display().to_string(), message);
+            } else {
+                check_content(connection, &path, recorded, catalog_table, found)?;
             }
         }
     }
     Ok(())
+}
+
+/// Compares the file's own metadata with the recorded number of rows and bounds.
+fn check_content(
+    connection: &Connection,
+    path: &Path,
+    recorded: &Recorded,
+    catalog_table: &str,
+    found: &mut Findings,
+) -> Result<()> {
+    let place = path.display().to_string();
+    let reader = match File::open(path).map(ParquetRecordBatchReaderBuilder::try_new) {
+        Ok(Ok(reader)) => reader,
+        Ok(Err(error)) => {
+            found.add(place, error.to_string());
+            return Ok(());
+        }
+        Err(error) => {
+            found.add(place, error.to_string());
+            return Ok(());
+        }
+    };
+    let rows = reader.metadata().file_metadata().num_rows();
+    if rows != recorded.rows {
+        found.add(place, format!("has {rows} rows, the catalog says {}", recorded.rows));
+        return Ok(());
+    }
+    if catalog_table != "ducklake_data_file" {
+        return Ok(());
+    }
+    let fields = reader.schema().fields().iter();
+    let ids: Vec<i64> = fields
+        .map(|field| field.metadata().get(FIELD_ID).and_then(|id| id.parse().ok()).unwrap_or(-1))
+        .collect();
+    let columns = live_columns(connection, recorded.table_id)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT min_value, max_value FROM ducklake_file_column_stats WHERE data_file_id = $1 AND column_id = $2",
+    )?;
+    for stat in compute_column_stats(reader.schema(), reader.metadata(), &ids, rows, &[]) {
+        let Some(column) =
+            columns.iter().find(|column| column.id == stat.column_id && is_exact(&columns, column))
+        else {
+            continue;
+        };
+        let bound = |bound: Option<&str>| official_bound(&column.column_type, bound);
+        let (low, high) = (bound(stat.min_value.as_deref()), bound(stat.max_value.as_deref()));
+        let mut rows = statement.query(params![recorded.id, column.id])?;
+        while let Some(row) = rows.next()? {
+            let (min, max): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+            let beyond = |bound: &Option<String>, value: &Option<String>, order| {
+                let (Some(bound), Some(value)) = (bound, value) else {
+                    return false;
+                };
+                compare(&column.column_type, value, bound) == Some(order)
+            };
+            if beyond(&min, &low, Ordering::Less) || beyond(&max, &high, Ordering::Greater) {
+                let message = format!("column {} has values outside the bounds in the catalog", column.name);
+                found.add(place.as_str(), message);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file's own bounds of a column are exact: text and bytes may be cut.
+fn is_exact(columns: &[LiveColumn], column: &LiveColumn) -> bool {
+    has_statistics(columns, column) && !matches!(column.column_type.as_str(), "varchar" | "json" | "blob")
 }
 
 fn local_path(path: &str) -> Option<PathBuf> {

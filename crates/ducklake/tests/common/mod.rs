@@ -10,9 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::prelude::SessionContext;
-use datafusion_ducklake::{
-    DuckLakeCatalog, DuckLakeTableWriter, SqliteMetadataProvider, WriteMode, WriteResult,
-};
+use datafusion_ducklake::{DuckLakeCatalog, DuckLakeTableWriter, WriteMode, WriteResult};
 use object_store::local::LocalFileSystem;
 use pintail_ducklake::{Catalog, CatalogOptions, CommitExtras, TableSpec};
 use tempfile::TempDir;
@@ -89,8 +87,8 @@ impl Lake {
 
     /// A session with the lake as writable catalog `lake`.
     pub(crate) async fn session(&self) -> SessionContext {
-        let provider = SqliteMetadataProvider::new(&self.catalog.provider_url()).await.unwrap();
-        let catalog = DuckLakeCatalog::with_writer(Arc::new(provider), self.catalog.writer()).unwrap();
+        let provider = self.catalog.provider().await.unwrap();
+        let catalog = DuckLakeCatalog::with_writer(provider, self.catalog.writer()).unwrap();
         let context = SessionContext::new();
         DuckLakeCatalog::register(&context, "lake", catalog);
         context
