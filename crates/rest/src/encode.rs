@@ -62,7 +62,7 @@ impl RowEncoder {
             EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(Arc::new(OwnEncoders));
         let encoder = Self { schema: Arc::clone(schema), names, prefixes, options, rows: 0 };
         // Finds out about types that cannot be JSON before anything was sent.
-        encoder.columns(&RecordBatch::new_empty(Arc::clone(schema)))?;
+        columns(schema, &RecordBatch::new_empty(Arc::clone(schema)), &encoder.options)?;
         Ok(encoder)
     }
 
@@ -85,14 +85,15 @@ impl RowEncoder {
         if batch.schema_ref().fields() != self.schema.fields() {
             return Err(Error::internal("a batch has another schema than its result"));
         }
-        let mut columns = self.columns(batch)?;
+        let Self { schema, prefixes, options, rows, .. } = self;
+        let mut columns = columns(schema, batch, options)?;
         let mut row = start;
         while row < batch.num_rows() && out.len() < CHUNK_BYTES {
-            out.extend_from_slice(if self.rows == 0 { b"" } else { b",\n" });
+            out.extend_from_slice(if *rows == 0 { b"" } else { b",\n" });
             if columns.is_empty() {
                 out.push(b'{');
             }
-            for (prefix, column) in self.prefixes.iter().zip(&mut columns) {
+            for (prefix, column) in prefixes.iter().zip(&mut columns) {
                 out.extend_from_slice(prefix);
                 if column.is_null(row) {
                     out.extend_from_slice(b"null");
@@ -102,23 +103,29 @@ impl RowEncoder {
             }
             out.push(b'}');
             row += 1;
-            self.rows += 1;
+            *rows += 1;
         }
         Ok(row)
     }
+}
 
-    fn columns<'a>(&'a self, batch: &'a RecordBatch) -> Result<Vec<NullableEncoder<'a>>> {
-        let fields = self.schema.fields().iter();
-        fields
-            .zip(batch.columns())
-            .map(|(field, column)| {
-                make_encoder(field, column.as_ref(), &self.options).map_err(|error| {
-                    let message = format!("column {} of type {}: {error}", field.name(), field.data_type());
-                    Error::unsupported(message).with_source(error)
-                })
+/// What writes the values of each column.
+fn columns<'a>(
+    schema: &'a Schema,
+    batch: &'a RecordBatch,
+    options: &'a EncoderOptions,
+) -> Result<Vec<NullableEncoder<'a>>> {
+    schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            make_encoder(field, column.as_ref(), options).map_err(|error| {
+                let message = format!("column {} of type {}: {error}", field.name(), field.data_type());
+                Error::unsupported(message).with_source(error)
             })
-            .collect()
-    }
+        })
+        .collect()
 }
 
 /// The columns' names, made different from each other.

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
+use futures::stream::Fuse;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use pintail_engine::{MAX_SQL_BYTES, QueryStream, WireProfile};
 use pintail_identity::Principal;
@@ -73,8 +74,9 @@ async fn answer(node: &Node, mut request: Request, shape: Shape) -> Result<Respo
     let session = node.engine.session(principal, DOOR, WireProfile::Standard);
     let statement = session.statement(&sql).await?;
     let encoder = RowEncoder::new(&statement.schema())?;
-    let mut rows = statement.execute().await?;
+    let rows = statement.execute().await?;
     let id = rows.id();
+    let mut rows = rows.fuse();
     // Whatever fails before the first rows is an answer with an error status.
     let first = rows.next().await.transpose()?;
     let mut head = Vec::with_capacity(CHUNK_BYTES + 4096);
@@ -126,7 +128,7 @@ fn push_head(out: &mut Vec<u8>, shape: Shape, names: &[String]) -> Result<()> {
 
 /// A result on its way out. Dropping it stops the plan.
 struct Reply {
-    rows: QueryStream,
+    rows: Fuse<QueryStream>,
     /// The batch that is being written, and its next row.
     batch: Option<RecordBatch>,
     row: usize,

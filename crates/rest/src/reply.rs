@@ -19,7 +19,7 @@ pub(crate) struct ErrorBody<'a> {
 }
 
 impl<'a> ErrorBody<'a> {
-    pub(crate) const fn new(error: &'a Error) -> Self {
+    pub(crate) fn new(error: &'a Error) -> Self {
         Self { success: false, error: error.message(), kind: error.kind().name() }
     }
 }
