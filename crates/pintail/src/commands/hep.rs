@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output;
 use crate::traffic::{
-    self, GenerateOptions, GeneratorOptions, Limits, Mix, Pace, Progress, ReplayFormat, ReplayOptions, SendOptions,
-    Transport,
+    self, GenerateOptions, GeneratorOptions, Limits, Mix, Pace, Progress, ReplayFormat, ReplayOptions,
+    SendOptions, Transport,
 };
 use crate::wiring::Signals;
 
@@ -199,7 +199,11 @@ fn replay_options(arguments: &Replay) -> Result<ReplayOptions> {
 fn send_options(arguments: &SendFiles) -> ReplayOptions {
     ReplayOptions {
         files: arguments.files.clone(),
-        format: ReplayFormat { as_version_3: false, capture_id: 2001, auth_key: arguments.target.auth_key.clone() },
+        format: ReplayFormat {
+            as_version_3: false,
+            capture_id: 2001,
+            auth_key: arguments.target.auth_key.clone(),
+        },
         send: send_to(&arguments.target),
         pace: Pace::Unlimited,
         repeat: 1,

@@ -71,7 +71,10 @@ fn info(arguments: &LakePlace) -> Result<ExitCode> {
     ))?;
     output::line(format!("{:<28} {:>10} {:>14} {:>16}", "table", "files", "rows", "bytes"))?;
     for table in &tables {
-        output::line(format!("{:<28} {:>10} {:>14} {:>16}", table.name, table.files, table.rows, table.bytes))?;
+        output::line(format!(
+            "{:<28} {:>10} {:>14} {:>16}",
+            table.name, table.files, table.rows, table.bytes
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -111,8 +114,14 @@ fn snapshots(arguments: &LakePlace) -> Result<ExitCode> {
 /// Problems make the exit code 1.
 fn fsck(arguments: &LakePlace) -> Result<ExitCode> {
     let (catalog, place) = open(arguments)?;
-    let mut problems: Vec<String> = catalog.check()?.into_iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect();
-    if !Path::new(&place.data_path).is_dir() && catalog.statistics("main")?.iter().any(|table| table.files > 0) {
+    let mut problems: Vec<String> = catalog
+        .check()?
+        .into_iter()
+        .map(|problem| format!("{}: {}", problem.place, problem.message))
+        .collect();
+    if !Path::new(&place.data_path).is_dir()
+        && catalog.statistics("main")?.iter().any(|table| table.files > 0)
+    {
         problems.push(format!("the data directory {} is missing", place.data_path.display()));
     }
     if arguments.json {

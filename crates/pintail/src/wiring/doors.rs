@@ -54,9 +54,27 @@ pub(super) async fn open(config: &Config) -> Result<Vec<Opened>> {
         port => port.checked_add(1).unwrap_or(0),
     });
     let wanted = [
-        (FLIGHT, "node.flight_server", &node.flight_server.host, node.flight_server.port, node.enable && node.flight_server.enable),
-        (NODE_HTTP, "node.http_server", &node.http_server.host, http_port, node.enable && node.http_server.enable),
-        (NODE_FLIGHT_SQL, "node.flightsql_server", &node.flightsql_server.host, node.flightsql_server.port, node.enable && node.flightsql_server.enable),
+        (
+            FLIGHT,
+            "node.flight_server",
+            &node.flight_server.host,
+            node.flight_server.port,
+            node.enable && node.flight_server.enable,
+        ),
+        (
+            NODE_HTTP,
+            "node.http_server",
+            &node.http_server.host,
+            http_port,
+            node.enable && node.http_server.enable,
+        ),
+        (
+            NODE_FLIGHT_SQL,
+            "node.flightsql_server",
+            &node.flightsql_server.host,
+            node.flightsql_server.port,
+            node.enable && node.flightsql_server.enable,
+        ),
         (METRICS, "prometheus", &config.prometheus.host, config.prometheus.port, config.prometheus.enable),
     ];
     let mut opened = Vec::new();
@@ -66,14 +84,21 @@ pub(super) async fn open(config: &Config) -> Result<Vec<Opened>> {
         }
         let wanted = address(host, port)?;
         let failed = |error: std::io::Error| {
-            Error::unavailable(format!("{name} can't listen on {wanted}: {error}; change {section}.port or {section}.host"))
-                .with_source(error)
+            Error::unavailable(format!(
+                "{name} can't listen on {wanted}: {error}; change {section}.port or {section}.host"
+            ))
+            .with_source(error)
         };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         opened.push(Opened { name, address, listener });
     }
     Ok(opened)
+}
+
+/// Where plain Flight listens, which the node API tells.
+pub(super) fn flight_address(opened: &[Opened]) -> Option<SocketAddr> {
+    opened.iter().find(|door| door.name == FLIGHT).map(|door| door.address)
 }
 
 /// Starts to answer at `door`.
@@ -84,6 +109,7 @@ pub(super) fn serve(
     door: Opened,
     config: &Config,
     rooms: &Rooms,
+    flight_address: Option<SocketAddr>,
     shutdown: &CancellationToken,
     tasks: &mut JoinSet<(&'static str, Result<()>)>,
     runtime: &Handle,
@@ -99,9 +125,17 @@ pub(super) fn serve(
         }
         NODE_HTTP => {
             let authenticator = authenticator(name, config, address)?;
-            let options = pintail_rest::NodeApiOptions::default();
+            let options = pintail_rest::NodeApiOptions {
+                flight_address: flight_address.map(|address| address.to_string()),
+            };
             tasks.spawn_on(
-                async move { (name, pintail_rest::serve_node_api(engine, authenticator, listener, options, shutdown).await) },
+                async move {
+                    (
+                        name,
+                        pintail_rest::serve_node_api(engine, authenticator, listener, options, shutdown)
+                            .await,
+                    )
+                },
                 runtime,
             );
         }

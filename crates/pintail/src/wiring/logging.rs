@@ -6,7 +6,6 @@ use std::sync::Mutex;
 
 use pintail_types::{Error, Result};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
@@ -51,11 +50,10 @@ fn open(output: &str) -> Result<BoxMakeWriter> {
         "stderr" => Ok(BoxMakeWriter::new(io::stderr)),
         path => {
             let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| Error::invalid(format!("log.output: {path}: {error}")).with_source(error))?;
-            let shared = Mutex::new(file);
+            let file = file
+                .map_err(|error| Error::invalid(format!("log.output: {path}: {error}")).with_source(error))?;
             // A file is written under its lock, so that lines stay whole.
-            let _: &dyn for<'a> MakeWriter<'a, Writer = std::sync::MutexGuard<'a, std::fs::File>> = &shared;
-            Ok(BoxMakeWriter::new(shared))
+            Ok(BoxMakeWriter::new(Mutex::new(file)))
         }
     }
 }

@@ -104,7 +104,13 @@ impl Server {
         }
     }
 
-    fn open(&mut self, config: &Config, ingest: &Handle, queries: &Handle, clock: &Arc<dyn Clock>) -> Result<()> {
+    fn open(
+        &mut self,
+        config: &Config,
+        ingest: &Handle,
+        queries: &Handle,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<()> {
         // Doors first: a sender must not be taken from when the server then fails for an occupied door.
         let opened = queries.block_on(doors::open(config))?;
         if let Some(capture) = &self.capture {
@@ -117,9 +123,10 @@ impl Server {
             capture: self.capture.clone(),
             clock: Arc::clone(clock),
         };
+        let flight_address = doors::flight_address(&opened);
         for door in opened {
             self.listeners.insert(door.name.to_owned(), door.address);
-            doors::serve(door, config, &rooms, &self.shutdown, &mut self.doors, queries)?;
+            doors::serve(door, config, &rooms, flight_address, &self.shutdown, &mut self.doors, queries)?;
         }
         Ok(())
     }
@@ -137,11 +144,6 @@ impl Server {
     /// What became of the packets, if any are taken.
     pub(crate) fn accounting(&self) -> Option<&Accounting> {
         self.capture.as_ref().map(|capture| capture.accounting())
-    }
-
-    /// The threads for waiting work of the process itself.
-    pub(crate) fn handle(&self) -> &Handle {
-        self.runtimes.queries.handle()
     }
 
     /// Writes the ready file, and says the same on standard output.
@@ -182,7 +184,9 @@ impl Server {
             if let Some(capture) = capture
                 && tokio::time::timeout(CAPTURE_GRACE, capture.stop()).await.is_err()
             {
-                tracing::warn!("packets that were read are still not stored after {CAPTURE_GRACE:?}; going on without");
+                tracing::warn!(
+                    "packets that were read are still not stored after {CAPTURE_GRACE:?}; going on without"
+                );
             }
             lake.stop().await
         });
@@ -241,7 +245,9 @@ fn create_directories(config: &Config) -> Result<()> {
     let place = config.lake_place()?;
     let derived = config.derived();
     let mut wanted = vec![derived.journal_path, derived.spill_path, place.data_path];
-    wanted.extend(place.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf));
+    wanted.extend(
+        place.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf),
+    );
     for directory in wanted {
         std::fs::create_dir_all(&directory).map_err(|error| {
             Error::invalid(format!(

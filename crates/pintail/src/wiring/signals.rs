@@ -21,8 +21,12 @@ impl Signals {
     /// # Errors
     /// `Internal` when the handlers can't be installed.
     pub(crate) fn listen() -> Result<Self> {
-        let install = |kind| signal(kind).map_err(|error| Error::internal(format!("no signal handler: {error}")));
-        Ok(Self { terminate: install(SignalKind::terminate())?, interrupt: install(SignalKind::interrupt())? })
+        let install =
+            |kind| signal(kind).map_err(|error| Error::internal(format!("no signal handler: {error}")));
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next signal and gives its name.

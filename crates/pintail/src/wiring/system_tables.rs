@@ -25,7 +25,9 @@ fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
 }
 
 fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
-    let field = |(name, data_type, nullable): &(&str, DataType, bool)| Field::new(*name, data_type.clone(), *nullable);
+    let field = |(name, data_type, nullable): &(&str, DataType, bool)| {
+        Field::new(*name, data_type.clone(), *nullable)
+    };
     Arc::new(Schema::new(fields.iter().map(field).collect::<Vec<_>>()))
 }
 
@@ -173,7 +175,9 @@ impl SystemTable for SnapshotsTable {
                 Arc::new(StringArray::from_iter_values(snapshots.iter().map(|_| &catalog))),
                 Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.id.0))),
                 Arc::new(committed_at.collect::<TimestampMicrosecondArray>()),
-                Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.schema_version))),
+                Arc::new(Int64Array::from_iter_values(
+                    snapshots.iter().map(|snapshot| snapshot.schema_version),
+                )),
                 text(|snapshot| snapshot.author.as_deref()),
                 text(|snapshot| snapshot.message.as_deref()),
                 text(|snapshot| snapshot.changes.as_deref()),

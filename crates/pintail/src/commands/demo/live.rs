@@ -48,7 +48,8 @@ impl Figures {
 
     /// In words.
     pub(super) fn describe(&self) -> String {
-        let snapshot = self.snapshot.map_or_else(|| "no snapshot yet".to_owned(), |id| format!("snapshot {id}"));
+        let snapshot =
+            self.snapshot.map_or_else(|| "no snapshot yet".to_owned(), |id| format!("snapshot {id}"));
         format!(
             "{} rows, {} of them in memory | {} files, {} | {snapshot}",
             grouped(self.rows + self.hot_rows),

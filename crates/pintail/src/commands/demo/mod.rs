@@ -98,7 +98,8 @@ fn start_traffic(
     ends: &SyncSender<End>,
 ) -> Result<Vec<JoinHandle<()>>> {
     let mut senders = Vec::new();
-    for (index, (listener, transport)) in [("hep_udp", Transport::Udp), ("hep_tcp", Transport::Tcp)].into_iter().enumerate()
+    for (index, (listener, transport)) in
+        [("hep_udp", Transport::Udp), ("hep_tcp", Transport::Tcp)].into_iter().enumerate()
     {
         let Some(address) = server.listeners().get(listener) else { continue };
         let options = GenerateOptions {

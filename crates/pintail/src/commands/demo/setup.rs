@@ -15,7 +15,8 @@ const LOOPBACK: &str = "127.0.0.1";
 /// Parquet files appear soon.
 const FLUSH_INTERVAL_SEC: u64 = 10;
 /// The question of the printed examples.
-const QUESTION: &str = "SELECT method, count(*) AS messages FROM hep_proto_1_call GROUP BY method ORDER BY messages DESC";
+const QUESTION: &str =
+    "SELECT method, count(*) AS messages FROM hep_proto_1_call GROUP BY method ORDER BY messages DESC";
 
 /// A configuration of its own, and the directory it keeps data in.
 #[derive(Debug)]
@@ -32,7 +33,9 @@ impl Setup {
     /// # Errors
     /// `Invalid` when the directory can't be made.
     pub(super) fn new(arguments: &Demo) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::invalid(format!("no directory for the data: {error}")).with_source(error);
+        let failed = |error: std::io::Error| {
+            Error::invalid(format!("no directory for the data: {error}")).with_source(error)
+        };
         let (directory, temporary) = match &arguments.dir {
             Some(given) => {
                 std::fs::create_dir_all(given).map_err(failed)?;
@@ -89,9 +92,11 @@ impl Setup {
         let (http, sql) = (address("node_http"), address("node_flightsql"));
         let catalog = self.directory.join("homer_catalog.sqlite");
         let kept = if self.temporary.is_some() { "temporary, removed at the end" } else { "kept" };
-        let mut lines = vec![
-            format!("Pintail {} is running; data in {} ({kept})", env!("CARGO_PKG_VERSION"), self.directory.display()),
-        ];
+        let mut lines = vec![format!(
+            "Pintail {} is running; data in {} ({kept})",
+            env!("CARGO_PKG_VERSION"),
+            self.directory.display()
+        )];
         lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
         lines.extend([
             format!("  packets in: HEP over UDP {}, TCP {}, HTTP {}", address("hep_udp"), address("hep_tcp"), address("hep_http")),
@@ -119,7 +124,12 @@ impl Setup {
             Some(_) => "the temporary data is removed".to_owned(),
             None => format!("the lake stays in {}", self.directory.display()),
         };
-        format!("{} packets sent, {} stored | {} | {place}", grouped(sent), grouped(stored), figures.describe())
+        format!(
+            "{} packets sent, {} stored | {} | {place}",
+            grouped(sent),
+            grouped(stored),
+            figures.describe()
+        )
     }
 }
 

@@ -1,0 +1,237 @@
+//! A real server in a process of its own, and the few clients that tests need.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod hep;
+pub(crate) mod http;
+pub(crate) mod python;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// The longest a test waits for something that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub(crate) fn pintail() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pintail"));
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("PINTAIL_") || name.starts_with("HOMER_"))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A configuration with everything open on free ports of loopback.
+pub(crate) fn configuration(directory: &Path) -> Value {
+    let listen = json!({"enable": true, "host": "127.0.0.1", "port": 0});
+    json!({
+        "data_dir": directory,
+        "ingest": {"udp": listen, "tcp": listen, "http": listen},
+        "storage": {"ducklake": {"flush_interval_sec": 3600}},
+        "node": {"enable": true, "flight_server": listen, "http_server": listen, "flightsql_server": listen},
+        "prometheus": listen,
+    })
+}
+
+/// Lays `changes` over `base`, object by object.
+pub(crate) fn merge(base: &mut Value, changes: Value) {
+    match (base, changes) {
+        (Value::Object(base), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, changes) => *base = changes,
+    }
+}
+
+/// A running server; killed when it goes out of scope.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) directory: PathBuf,
+    pub(crate) listeners: BTreeMap<String, SocketAddr>,
+    reader: Option<JoinHandle<()>>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts the server over `directory`, which it keeps its data in.
+    pub(crate) fn start(directory: &Path) -> Self {
+        Self::start_with(directory, json!({}))
+    }
+
+    /// Starts it with `changes` to the usual configuration. Returns when everything listens.
+    pub(crate) fn start_with(directory: &Path, changes: Value) -> Self {
+        let mut config = configuration(directory);
+        merge(&mut config, changes);
+        let file = directory.join("pintail.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let ready_file = directory.join("ready.json");
+        let mut child = pintail()
+            .args(["serve", "--config"])
+            .arg(&file)
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        // The server writes this line after the ready file: reading it waits without asking again and again.
+        loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                panic!("the server ended before it was ready: {:?}\n{}", child.wait(), log.lock().unwrap());
+            }
+            if line.starts_with("ready ") {
+                break;
+            }
+            log.lock().unwrap().push_str(&line);
+        }
+        let kept = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                kept.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        let ready: Value = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
+        assert_eq!(ready["pid"], child.id());
+        let listeners = serde_json::from_value(ready["listeners"].clone()).unwrap();
+        Self { child, directory: directory.to_path_buf(), listeners, reader: Some(reader), log }
+    }
+
+    /// Where a listener listens.
+    pub(crate) fn address(&self, listener: &str) -> SocketAddr {
+        *self.listeners.get(listener).unwrap_or_else(|| panic!("no {listener} in {:?}", self.listeners))
+    }
+
+    /// The Flight SQL listener's URL.
+    pub(crate) fn url(&self) -> String {
+        format!("grpc://{}", self.address("node_flightsql"))
+    }
+
+    /// The catalog's file.
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.directory.join("homer_catalog.sqlite")
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to standard output so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// `pintail sql` against this server.
+    pub(crate) fn sql(&self, arguments: &[&str]) -> Output {
+        pintail().args(["sql", "--url", &self.url()]).args(arguments).output().unwrap()
+    }
+
+    /// The rows of a statement over Flight SQL, as JSON.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Value> {
+        let output = self.sql(&["--output", "json", "-e", sql]);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The number that a statement of one row and column gives.
+    pub(crate) fn number(&self, sql: &str) -> u64 {
+        let rows = self.query(sql);
+        let row = rows[0].as_object().unwrap();
+        row.values().next().unwrap().as_u64().unwrap()
+    }
+
+    /// Asks until the number is `wanted`; rows become visible within the hot buffer's 50 ms.
+    pub(crate) fn wait_for_number(&self, sql: &str, wanted: u64) {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let number = self.number(sql);
+            if number == wanted {
+                return;
+            }
+            assert!(
+                Instant::now() < limit,
+                "{sql}: {number}, not {wanted}, after {PATIENCE:?}; {:?}",
+                self.account()
+            );
+        }
+    }
+
+    /// `system.ingest`.
+    pub(crate) fn account(&self) -> Vec<Value> {
+        self.query("SELECT * FROM system.ingest ORDER BY transport, outcome, reason")
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// SIGTERM, and the end.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for the end by itself.
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        (status, self.log())
+    }
+
+    /// `kill -9`
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `pintail serve` with a configuration that it must refuse, and gives what it says.
+pub(crate) fn refusal(config: &Value) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pintail.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = pintail().args(["serve", "--config"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The captured packets of a fixture.
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hep").join(name);
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path)
+        .unwrap_or_else(|error| panic!("{path:?}: {error}"))
+        .read_to_end(&mut bytes)
+        .unwrap();
+    bytes
+}

@@ -1,0 +1,68 @@
+//! Foreign clients in Python.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Reads a lake with official DuckDB and writes each statement's rows as JSON.
+const DUCKDB: &str = r#"
+import json, sys
+import duckdb
+from duckdb_extensions import import_extension
+for name in ("sqlite_scanner", "ducklake"):
+    import_extension(name)
+connection = duckdb.connect()
+connection.execute("LOAD sqlite_scanner; LOAD ducklake; SET TimeZone='UTC'")
+connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake (READ_ONLY); USE lake")
+cursor = connection.execute(sys.argv[2])
+names = [column[0] for column in cursor.description]
+print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))
+"#;
+
+/// The interpreter that `variable` names, else the one of the environment that the gate makes.
+fn interpreter(variable: &str, environment: &str) -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        return Some(named.into());
+    }
+    let home = std::env::var_os("HOME")?;
+    let path = Path::new(&home).join(".cache/pintail").join(environment).join("bin/python");
+    path.exists().then_some(path)
+}
+
+/// The interpreter with the Flight clients; says so when there is none.
+pub(crate) fn clients() -> Option<PathBuf> {
+    found(interpreter("PINTAIL_CLIENT_PYTHON", "client-venv"), "PINTAIL_CLIENT_PYTHON")
+}
+
+/// The interpreter with official DuckDB; says so when there is none.
+pub(crate) fn duckdb() -> Option<PathBuf> {
+    found(interpreter("PINTAIL_DUCKDB_PYTHON", "duckdb-venv"), "PINTAIL_DUCKDB_PYTHON")
+}
+
+fn found(python: Option<PathBuf>, variable: &str) -> Option<PathBuf> {
+    if python.is_none() {
+        println!("skipped: no Python for it; `cargo xtask test` makes one, or set {variable}");
+    }
+    python
+}
+
+/// The rows of a statement as official DuckDB reads the lake.
+pub(crate) fn duckdb_rows(python: &Path, catalog: &Path, sql: &str) -> Vec<Value> {
+    let output = Command::new(python).args(["-c", DUCKDB]).arg(catalog).arg(sql).output().unwrap();
+    let text = succeeded(&output);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Runs one of the project's client scripts, which must succeed.
+pub(crate) fn client_script(python: &Path, name: &str, arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/python").join(name);
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    succeeded(&output)
+}
+
+fn succeeded(output: &Output) -> String {
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
+    text.into_owned()
+}
