@@ -73,13 +73,17 @@ pub(crate) struct Fetch {
 impl Fetch {
     /// Starts the task that runs the plan.
     pub(crate) fn start(rows: Rows) -> Self {
+        Self::start_with(rows, SIGN_OF_LIFE)
+    }
+
+    fn start_with(rows: Rows, sign_of_life: Duration) -> Self {
         let (sender, steps) = mpsc::channel(QUEUED_MESSAGES);
         tokio::spawn(async move {
             let abandoned = sender.clone();
             tokio::select! {
                 biased;
                 () = abandoned.closed() => {}
-                () = produce(rows, &sender) => {}
+                () = produce(rows, &sender, sign_of_life) => {}
             }
         });
         Self { steps, finished: false }
@@ -119,8 +123,8 @@ impl Stream for Fetch {
 }
 
 /// Runs the plan to its end and sends what it gives. Returns early when nobody listens any more.
-async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>) {
-    let last = match produce_messages(&mut rows, sender).await {
+async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>, sign_of_life: Duration) {
+    let last = match produce_messages(&mut rows, sender, sign_of_life).await {
         Ok(()) => Step::End,
         Err(error) => Step::Failed(match &rows.query {
             Some(query) => status(&error.context(format_args!("query {query}"))),
@@ -132,13 +136,17 @@ async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>) {
     let _ = sender.send(last).await;
 }
 
-async fn produce_messages(rows: &mut Rows, sender: &mpsc::Sender<Step>) -> Result<()> {
+async fn produce_messages(
+    rows: &mut Rows,
+    sender: &mpsc::Sender<Step>,
+    sign_of_life: Duration,
+) -> Result<()> {
     let mut encoder = Encoder::new(SchemaRef::clone(&rows.schema))?;
     if sender.send(Step::Message(encoder.schema_message())).await.is_err() {
         return Ok(());
     }
     loop {
-        let batch = match tokio::time::timeout(SIGN_OF_LIFE, rows.batches.next()).await {
+        let batch = match tokio::time::timeout(sign_of_life, rows.batches.next()).await {
             Ok(Some(batch)) => batch?,
             Ok(None) => return Ok(()),
             Err(_) => {
@@ -203,5 +211,79 @@ impl http_body::Body for FetchBody {
 
     fn is_end_stream(&self) -> bool {
         self.trailers_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int32Array};
+    use pintail_types::Error;
+    use tokio::sync::oneshot;
+    use tonic::Code;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let column = Arc::new(Int32Array::from(vec![1, 2, 3])) as ArrayRef;
+        RecordBatch::try_from_iter([("n", column)]).unwrap()
+    }
+
+    fn rows(batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Rows {
+        Rows { schema: batch().schema(), batches: batches.boxed(), query: Some("7".to_owned()) }
+    }
+
+    #[tokio::test]
+    async fn a_silent_plan_shows_signs_of_life_after_the_schema() {
+        let mut fetch = Fetch::start_with(rows(futures::stream::pending()), Duration::from_millis(1));
+        let schema = fetch.next().await.unwrap().unwrap();
+        let mut signs = Vec::new();
+        for _ in 0..3 {
+            signs.push(fetch.next().await.unwrap().unwrap());
+        }
+        let messages = [Ok(schema)].into_iter().chain(signs.into_iter().map(Ok));
+        let stream = arrow_flight::decode::FlightRecordBatchStream::new_from_flight_data(
+            futures::stream::iter(messages),
+        );
+        let lengths: Vec<usize> = stream.map(|batch| batch.unwrap().num_rows()).collect().await;
+        assert_eq!(lengths, [0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_result_drops_its_plan() {
+        struct Told(Option<oneshot::Sender<()>>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                let _ = self.0.take().map(|sender| sender.send(()));
+            }
+        }
+        let (sender, dropped) = oneshot::channel();
+        let told = Told(Some(sender));
+        let endless = futures::stream::repeat_with(move || {
+            let _plan = &told;
+            Ok(batch())
+        });
+        let mut fetch = Fetch::start(rows(endless));
+        fetch.next().await.unwrap().unwrap();
+        drop(fetch);
+        dropped.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_the_result_and_names_the_query() {
+        let failing = futures::stream::iter([Ok(batch()), Err(Error::exhausted("no memory left"))]);
+        let fetch = Fetch::start(rows(failing));
+        let items: Vec<_> = fetch.collect().await;
+        assert_eq!(items.len(), 3);
+        let status = items[2].as_ref().unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "query 7: no memory left"));
+    }
+
+    #[tokio::test]
+    async fn a_result_that_breaks_off_is_not_complete() {
+        let broken = futures::stream::once(async { panic!("a defect in a plan") });
+        let items: Vec<_> = Fetch::start(rows(broken)).collect().await;
+        assert_eq!(items.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 }
