@@ -97,20 +97,18 @@ mod tests {
         let any = [key("one", None), key("two", None)];
         let here = [key("one", Some(("192.0.2.0", 24)))];
         let there = [key("one", Some(("198.51.100.0", 24)))];
-        let cases: [(&[AuthKey], Option<&str>, Result<(), Reason>); 9] = [
-            (&[], None, Ok(())),
-            (&[], Some("x"), Ok(())),
-            (&any, None, Err(Reason::AuthMissing)),
-            (&any, Some("two"), Ok(())),
-            (&any, Some("tw"), Err(Reason::AuthWrong)),
-            (&any, Some("two\0"), Err(Reason::AuthWrong)),
-            (&any, Some(""), Err(Reason::AuthWrong)),
-            (&here, Some("one"), Ok(())),
-            (&there, Some("one"), Err(Reason::AuthWrong)),
-        ];
-        for (keys, shown, expected) in cases {
+        let check = |keys: &[AuthKey], shown: Option<&str>, expected| {
             assert_eq!(check(keys, shown.map(str::as_bytes), PEER), expected, "{keys:?} {shown:?}");
-        }
+        };
+        check(&[], None, Ok(()));
+        check(&[], Some("x"), Ok(()));
+        check(&any, None, Err(Reason::AuthMissing));
+        check(&any, Some("two"), Ok(()));
+        check(&any, Some("tw"), Err(Reason::AuthWrong));
+        check(&any, Some("two\0"), Err(Reason::AuthWrong));
+        check(&any, Some(""), Err(Reason::AuthWrong));
+        check(&here, Some("one"), Ok(()));
+        check(&there, Some("one"), Err(Reason::AuthWrong));
     }
 
     #[test]

@@ -231,7 +231,7 @@ async fn compressed_payloads_are_opened_up_to_the_limit() {
     let compressed = encode(&Packet { compressed: Some(&zipped), ..packet(b"") });
     {
         let directory = tempfile::tempdir().unwrap();
-        let site = stored(&directory, options(), &[compressed.clone()]).await;
+        let site = stored(&directory, options(), std::slice::from_ref(&compressed)).await;
         check(
             "opened",
             &site.only_row("hep_proto_1_call").await,

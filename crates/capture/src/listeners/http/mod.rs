@@ -154,7 +154,10 @@ impl Progress {
 
 impl Door {
     async fn take(&self, peer: SocketAddr, headers: &HeaderMap, body: Body) -> Result<Response, Response> {
-        self.authorize(headers)?;
+        if !self.is_authorized(headers) {
+            self.note(Note::HttpUnauthorized);
+            return Err(unauthorized());
+        }
         if let Err(error) = self.core.lake.admission() {
             self.note(Note::HttpBusy);
             return Err(busy(error.message()));
@@ -169,22 +172,13 @@ impl Door {
         self.core.accounting.noted(Transport::Http, note);
     }
 
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Response> {
-        let Some(token) = &self.options.auth_token else { return Ok(()) };
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.options.auth_token else { return true };
         let shown = headers.get(AUTHORIZATION).and_then(|value| {
             let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
         });
-        let is_right =
-            shown.is_some_and(|shown| auth::same_secret(token.as_bytes(), shown.as_bytes()).into());
-        if is_right {
-            return Ok(());
-        }
-        self.note(Note::HttpUnauthorized);
-        let mut response =
-            refusal(StatusCode::UNAUTHORIZED, "a bearer token is needed: ingest.http.auth_token");
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(response)
+        shown.is_some_and(|shown| auth::same_secret(token.as_bytes(), shown.as_bytes()).into())
     }
 
     /// Reads the whole body, within the limits of one body and of all bodies together.
@@ -313,6 +307,12 @@ impl Door {
 
 fn refusal(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({"error": message}))).into_response()
+}
+
+fn unauthorized() -> Response {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, "a bearer token is needed: ingest.http.auth_token");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 fn busy(message: &str) -> Response {
