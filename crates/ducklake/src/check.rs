@@ -43,7 +43,7 @@ struct Rule {
 }
 
 /// The rules that one query can check. `$1` is the head snapshot.
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 17] = [
     Rule {
         place: "ducklake_snapshot",
         message: "a counter is lower in the next snapshot",
@@ -144,14 +144,6 @@ const RULES: [Rule; 18] = [
         query: "SELECT DISTINCT f.table_id FROM ducklake_data_file f LEFT JOIN ducklake_table_stats s \
                 ON s.table_id = f.table_id WHERE f.row_id_start IS NOT NULL \
                 AND f.row_id_start + f.record_count > coalesce(s.next_row_id, 0)",
-    },
-    Rule {
-        place: "ducklake_data_file",
-        message: "the file's row ids overlap those of the next file",
-        query: "SELECT data_file_id FROM (SELECT data_file_id, row_id_start + record_count AS past, \
-                  lead(row_id_start) OVER (PARTITION BY table_id ORDER BY row_id_start) AS following \
-                  FROM ducklake_data_file WHERE row_id_start IS NOT NULL AND end_snapshot IS NULL) \
-                WHERE past > following",
     },
     Rule {
         place: "ducklake_delete_file",

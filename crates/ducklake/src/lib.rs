@@ -1,10 +1,10 @@
 //! DuckLake catalogs in SQLite, exactly as official DuckDB 1.5.5 writes them.
 //!
 //! DuckDB may attach, read and write a lake of ours at any moment, and we a lake of its. So this crate
-//! keeps to the official layout to the column ([`layout`]), takes every id from the counters of the
-//! head snapshot inside the write transaction that uses it ([`commit`]), and assumes nothing about what
+//! keeps to the official layout to the column (`layout`), takes every id from the counters of the
+//! head snapshot inside the write transaction that uses it (`commit`), and assumes nothing about what
 //! happened between two calls. Reading, Parquet and planning are `datafusion-ducklake`'s; this crate
-//! is the [`datafusion_ducklake::MetadataWriter`] under it ([`writer`]).
+//! is the [`datafusion_ducklake::MetadataWriter`] under it (`writer`).
 //!
 //! What must hold:
 //! - One commit is one `BEGIN IMMEDIATE` transaction of milliseconds that adds one snapshot, or nothing.

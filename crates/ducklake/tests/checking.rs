@@ -4,6 +4,7 @@ mod common;
 
 use common::{Lake, rows};
 use pintail_ducklake::{Catalog, CatalogOptions, CommitExtras};
+use pintail_types::ErrorKind;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_of_one_catalog_take_turns() {
@@ -98,4 +99,21 @@ async fn planted_damage_is_found() {
         let problems: Vec<String> = lake.catalog.check().unwrap().iter().map(ToString::to_string).collect();
         assert!(problems.iter().any(|problem| problem.contains(expect)), "{damage}: {problems:?}");
     }
+}
+
+#[test]
+fn a_lock_of_another_program_is_waited_for_and_then_given_up() {
+    let lake = Lake::new();
+    let patience = std::time::Duration::from_millis(60);
+    let options = CatalogOptions { busy_timeout: patience, ..CatalogOptions::default() };
+    let catalog = Catalog::open(&lake.path(), &options).unwrap();
+    let other = lake.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let started = std::time::Instant::now();
+    assert_eq!(catalog.set_metadata("k", "v").unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(started.elapsed() >= patience);
+    assert_eq!(catalog.metadata("k").unwrap(), None, "reading goes on meanwhile");
+    other.execute_batch("ROLLBACK").unwrap();
+    catalog.set_metadata("k", "v").unwrap();
+    assert_eq!(catalog.metadata("k").unwrap().as_deref(), Some("v"));
 }

@@ -160,6 +160,45 @@ async fn appends_commute_and_what_changed_meanwhile_is_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_goes_meanwhile_is_a_conflict_and_a_new_one_is_not() {
+    let lake = Lake::new();
+    let batch = rows(0, 5);
+    let writer = lake.table_writer();
+    let stage = async || {
+        let mut staged = writer.transaction();
+        let batches = std::slice::from_ref(&batch);
+        staged.stage_write("main", "calls", &batch.schema(), WriteMode::Append, batches).await.unwrap();
+        staged
+    };
+    // What another program does: a column comes, then one goes.
+    let alter = |change: &str| {
+        lake.sqlite()
+            .execute_batch(&format!(
+                "BEGIN IMMEDIATE; \
+                 INSERT INTO ducklake_snapshot SELECT snapshot_id + 1, snapshot_time, schema_version + 1, \
+                   next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1; \
+                 INSERT INTO ducklake_snapshot_changes SELECT max(snapshot_id), 'altered_table:1', NULL, NULL, NULL \
+                   FROM ducklake_snapshot; {change}; COMMIT"
+            ))
+            .unwrap();
+    };
+    let staged = stage().await;
+    alter(
+        "INSERT INTO ducklake_column SELECT 7, (SELECT max(snapshot_id) FROM ducklake_snapshot), NULL, 1, 7, 'more', \
+         'varchar', NULL, 'NULL', 1, NULL, 'literal', 'duckdb'",
+    );
+    staged.commit().await.unwrap();
+    let staged = stage().await;
+    alter(
+        "UPDATE ducklake_column SET end_snapshot = (SELECT max(snapshot_id) FROM ducklake_snapshot) \
+         WHERE table_id = 1 AND column_id = 4",
+    );
+    assert!(matches!(staged.commit().await, Err(DuckLakeError::Conflict(_))));
+    assert_eq!(lake.query("SELECT count(*), count(more) FROM lake.main.calls").await, ["5|0"]);
+    lake.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commit_metadata_names_who_and_why() {
     let lake = Lake::new();
     let writer = lake.table_writer();

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use datafusion_ducklake::row_id::ROW_ID_PARQUET_FIELD_ID;
 use datafusion_ducklake::stats_collect::compute_column_stats;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rusqlite::{Connection, params};
@@ -29,19 +30,30 @@ struct Recorded {
     is_relative: bool,
     bytes: i64,
     footer_bytes: Option<i64>,
+    row_id_start: Option<i64>,
+}
+
+/// Row ids that a file takes by the position of its rows.
+struct RowIds {
+    table_id: i64,
+    first: i64,
+    past: i64,
+    path: String,
 }
 
 /// Checks that each live file of a live table exists with its recorded size, footer size and number of
-/// rows, and that the values of its columns lie between their recorded bounds.
+/// rows, that the values of its columns lie between their recorded bounds, and that no two files give
+/// the same id to different rows.
 ///
 /// Files that are not on this machine are passed over.
 pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findings) -> Result<()> {
-    for (catalog_table, id, rows) in [
-        ("ducklake_data_file", "data_file_id", "record_count"),
-        ("ducklake_delete_file", "delete_file_id", "delete_count"),
+    let mut taken = Vec::new();
+    for (catalog_table, id, rows, start) in [
+        ("ducklake_data_file", "data_file_id", "record_count", "row_id_start"),
+        ("ducklake_delete_file", "delete_file_id", "delete_count", "NULL"),
     ] {
         let mut statement = connection.prepare(&format!(
-            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size, {id}, {rows} \
+            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size, {id}, {rows}, {start} \
              FROM {catalog_table} WHERE end_snapshot IS NULL AND {id} IS NOT NULL \
              AND typeof({rows}) = 'integer'"
         ))?;
@@ -54,13 +66,27 @@ pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findin
                 footer_bytes: row.get(4)?,
                 id: row.get(5)?,
                 rows: row.get(6)?,
+                row_id_start: row.get(7)?,
             })
         })?;
         for file in files {
-            check_file(connection, data_path, &file?, catalog_table, found)?;
+            taken.extend(check_file(connection, data_path, &file?, catalog_table, found)?);
         }
     }
+    check_row_ids(taken, found);
     Ok(())
+}
+
+fn check_row_ids(mut taken: Vec<RowIds>, found: &mut Findings) {
+    taken.sort_by_key(|ids| (ids.table_id, ids.first));
+    for pair in taken.windows(2) {
+        if let [before, after] = pair
+            && before.table_id == after.table_id
+            && before.past > after.first
+        {
+            found.add(before.path.as_str(), format!("row ids overlap those of {}", after.path));
+        }
+    }
 }
 
 fn check_file(
@@ -69,14 +95,14 @@ fn check_file(
     recorded: &Recorded,
     catalog_table: &str,
     found: &mut Findings,
-) -> Result<()> {
+) -> Result<Option<RowIds>> {
     let Some(table) = Table::with_id(connection, recorded.table_id)? else {
         found.add(catalog_table, format!("live file {} belongs to no live table", recorded.path));
-        return Ok(());
+        return Ok(None);
     };
     let directory = if recorded.is_relative { table.directory(data_path) } else { String::new() };
     let Some(path) = local_path(&format!("{directory}{}", recorded.path)) else {
-        return Ok(());
+        return Ok(None);
     };
     match footer_bytes(&path) {
         Err(error) => found.add(path.display().to_string(), error.to_string()),
@@ -89,40 +115,41 @@ fn check_file(
                     format!("has a footer of {footer} bytes, the catalog says {:?}", recorded.footer_bytes);
                 found.add(path.display().to_string(), message);
             } else {
-                check_content(connection, &path, recorded, catalog_table, found)?;
+                return check_content(connection, &path, recorded, catalog_table, found);
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Compares the file's own metadata with the recorded number of rows and bounds.
+/// Compares the file's own metadata with the recorded number of rows and bounds. Gives the row ids that
+/// the file takes, unless its rows carry theirs in a column.
 fn check_content(
     connection: &Connection,
     path: &Path,
     recorded: &Recorded,
     catalog_table: &str,
     found: &mut Findings,
-) -> Result<()> {
+) -> Result<Option<RowIds>> {
     let place = path.display().to_string();
     let reader = match File::open(path).map(ParquetRecordBatchReaderBuilder::try_new) {
         Ok(Ok(reader)) => reader,
         Ok(Err(error)) => {
             found.add(place, error.to_string());
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => {
             found.add(place, error.to_string());
-            return Ok(());
+            return Ok(None);
         }
     };
     let rows = reader.metadata().file_metadata().num_rows();
     if rows != recorded.rows {
         found.add(place, format!("has {rows} rows, the catalog says {}", recorded.rows));
-        return Ok(());
+        return Ok(None);
     }
     if catalog_table != "ducklake_data_file" {
-        return Ok(());
+        return Ok(None);
     }
     let fields = reader.schema().fields().iter();
     let ids: Vec<i64> = fields
@@ -155,7 +182,14 @@ fn check_content(
             }
         }
     }
-    Ok(())
+    let carries_ids = ids.contains(&i64::from(ROW_ID_PARQUET_FIELD_ID));
+    let first = recorded.row_id_start.filter(|_| !carries_ids);
+    Ok(first.map(|first| RowIds {
+        table_id: recorded.table_id,
+        first,
+        past: first.saturating_add(recorded.rows),
+        path: path.display().to_string(),
+    }))
 }
 
 /// Whether the file's own bounds of a column are exact: text and bytes may be cut.
