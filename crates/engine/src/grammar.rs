@@ -7,8 +7,8 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-/// How tightly `->` and its like bind: tighter than comparison and LIKE, looser than `+` and `-`, as in
-/// PostgreSQL. The generic dialect reads `extra->>'a' = 'b'` as `extra->>('a' = 'b')`.
+/// How tightly `->`, its like and `||` bind: tighter than comparison and LIKE, looser than `+` and `-`,
+/// and alike, as in PostgreSQL. The generic dialect reads `extra->>'a' = 'b'` as `extra->>('a' = 'b')`.
 const JSON_OPERATOR: u8 = 26;
 
 /// The generic dialect takes PostgreSQL's operators (`::`, `->>`, `ILIKE`, `~`, `DISTINCT ON`) and
@@ -37,7 +37,8 @@ impl Dialect for Grammar {
             | Token::HashArrow
             | Token::HashLongArrow
             | Token::AtArrow
-            | Token::ArrowAt => Some(Ok(JSON_OPERATOR)),
+            | Token::ArrowAt
+            | Token::StringConcat => Some(Ok(JSON_OPERATOR)),
             _ => None,
         }
     }

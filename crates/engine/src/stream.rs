@@ -25,7 +25,7 @@ const BATCHES_AHEAD: usize = 2;
 
 /// The rows of one execution, already in wire types. Dropping it stops the plan.
 ///
-/// An error is the last item.
+/// An error is the last item; after the end it stays at the end.
 pub struct QueryStream {
     id: QueryId,
     schema: SchemaRef,
@@ -61,7 +61,7 @@ impl QueryStream {
             let item = reader.next().await?;
             Some((item, reader))
         });
-        Ok(Self { id, schema, batches: batches.boxed() })
+        Ok(Self { id, schema, batches: batches.fuse().boxed() })
     }
 }
 

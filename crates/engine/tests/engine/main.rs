@@ -1,8 +1,11 @@
 //! The engine over tables in memory, through its public face.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
 mod common;
 mod look_around;
 mod schemas;
 mod slt;
 mod sources;
 mod stopping;
+mod with_lake;

@@ -122,6 +122,7 @@ async fn a_panic_and_an_error_in_the_plan_end_the_stream_and_nothing_else() {
         assert_eq!(error.kind(), kind);
         assert!(error.message().contains(text), "{error}");
         assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
         assert_eq!(listed(&bench, stream.id()).state, QueryState::Failed);
         assert_eq!(column(&bench.admin(), "SELECT 1").await, ["1"]);
     }
