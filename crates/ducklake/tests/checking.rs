@@ -1,5 +1,7 @@
 //! Several writers on one catalog, and planted damage.
 
+#![allow(clippy::unwrap_used, clippy::large_futures, reason = "helpers of tests are tests too")]
+
 mod common;
 
 use common::{Lake, rows};

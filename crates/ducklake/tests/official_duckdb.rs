@@ -1,5 +1,7 @@
 //! Both directions with official DuckDB 1.5.5, each step of it in a process of its own.
 
+#![allow(clippy::unwrap_used, clippy::large_futures, reason = "helpers of tests are tests too")]
+
 mod common;
 
 use std::path::PathBuf;

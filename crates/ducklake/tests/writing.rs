@@ -1,5 +1,7 @@
 //! Writing through `datafusion-ducklake`: appends, several tables, SQL, conflicts.
 
+#![allow(clippy::unwrap_used, clippy::large_futures, reason = "helpers of tests are tests too")]
+
 mod common;
 
 use common::{Lake, rows, spec};
