@@ -23,6 +23,7 @@ use crate::node::NodeFacts;
 use crate::registry::QueryRegistry;
 use crate::runtime::QueryRuntime;
 use crate::session::Session;
+use crate::sql_types::ForeignTypes;
 use crate::storage::{LakeStorage, Storage, StorageCatalog};
 use crate::system::{QueriesTable, SystemTable, SystemTables};
 use crate::wire::WireProfile;
@@ -227,6 +228,7 @@ fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<Sessi
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)
+        .with_type_planner(Arc::new(ForeignTypes))
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())

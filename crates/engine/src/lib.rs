@@ -23,6 +23,7 @@ mod node;
 mod registry;
 mod runtime;
 mod session;
+mod sql_types;
 mod statement;
 mod storage;
 mod stream;
