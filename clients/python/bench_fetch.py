@@ -29,9 +29,8 @@ HOT_BUFFER_BYTES = 8 * 2**30
 AN_HOUR = 3600
 
 
-def filled(options, folder: pathlib.Path, changes: dict) -> Server:
-    """A server that has taken enough calls for the wanted number of rows."""
-    server = Server(options.binary, folder, changes)
+def fill(options, server: Server) -> None:
+    """Sends calls until the server has the wanted number of rows, and waits until all can be read."""
     packets = options.rows
     generator = generate(options.binary, server, "tcp", packets, 0, "--seed", "7", *options.generator_options)
     if generator.wait() != 0:
@@ -39,27 +38,38 @@ def filled(options, folder: pathlib.Path, changes: dict) -> Server:
     account, _ = server.settled("tcp", packets, limit_seconds=300)
     if total(account, "tcp", "stored") != packets:
         raise SystemExit(f"not every packet was stored: {account}")
-    return server
+    limit = time.monotonic() + 10
+    while (found := count(server)) != packets:
+        if time.monotonic() > limit:
+            raise SystemExit(f"{found} of {packets} packets became rows of {TABLE}")
+        time.sleep(0.05)
+
+
+def count(server: Server, condition: str = "true") -> int:
+    (row,) = server.query(f"SELECT count(*) AS n FROM {TABLE} WHERE {condition}")
+    return int(row["n"])
 
 
 def in_parquet(options, folder: pathlib.Path) -> Server:
     """A server all of whose rows are in Parquet: it was stopped, which flushes, and started again."""
-    filled(options, folder, {}).stop()
+    with Server(options.binary, folder) as first:
+        fill(options, first)
+        first.stop()
     return Server(options.binary, folder)
 
 
-def in_hot_buffer(options, folder: pathlib.Path) -> Server:
+@contextlib.contextmanager
+def in_hot_buffer(options, folder: pathlib.Path) -> Iterator[Server]:
     """A server all of whose rows are still in memory."""
     ducklake = {
         "flush_interval_sec": AN_HOUR,
         "hot_buffer": {"max_bytes": HOT_BUFFER_BYTES, "high_water": 1.0},
     }
-    server = filled(options, folder, {"storage": {"ducklake": ducklake}})
-    (row,) = server.query(f"SELECT count(*) AS hot FROM {TABLE} WHERE storage_volume = 'buffer'")
-    (whole,) = server.query(f"SELECT count(*) AS hot FROM {TABLE}")
-    if row != whole:
-        raise SystemExit(f"some rows left the hot buffer: {row} of {whole}")
-    return server
+    with Server(options.binary, folder, {"storage": {"ducklake": ducklake}}) as server:
+        fill(options, server)
+        if count(server, "storage_volume <> 'buffer'") > 0:
+            raise SystemExit("some rows left the hot buffer")
+        yield server
 
 
 @contextlib.contextmanager

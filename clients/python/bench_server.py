@@ -26,6 +26,8 @@ STOP_LIMIT_SECONDS = 300
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """The options of every benchmark; each adds its own."""
+    # Ended from outside, a benchmark leaves by its contexts too, so that no server stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--binary", required=True, type=pathlib.Path, help="the pintail to measure")
     parser.add_argument("--folder", type=pathlib.Path, help="where the lake is made, on the disk to measure")
