@@ -1,5 +1,12 @@
 //! `kill -9` again and again under load: what was acknowledged is there, and nothing is there twice.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::collections::{BTreeSet, HashMap};
@@ -90,6 +97,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_twice() {
         acknowledged.extend(receiver.try_iter().flatten());
     }
     let server = Server::start_with(directory.path(), eager());
+    // The kills met what they were meant to meet: bodies, streams, and commits in between.
+    assert!(acknowledged.len() >= BODY_FRAMES * usize::try_from(KILLS).unwrap());
+    let streams = "SELECT count(DISTINCT split_part(session_id, '-', 2)) FROM hep_proto_1_call WHERE session_id LIKE 'tcp-%'";
+    assert!(server.number(streams) >= KILLS / 2);
+    assert!(server.number("SELECT count(*) FROM system.snapshots") >= KILLS / 2);
     let listed = server.query("SELECT session_id FROM hep_proto_1_call");
     compare(listed.iter().map(|row| row["session_id"].as_str().unwrap()), &acknowledged);
     let catalog = server.catalog();

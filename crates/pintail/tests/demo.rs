@@ -1,5 +1,12 @@
 //! The demonstration: everything in one process, and a clean end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::process::Stdio;

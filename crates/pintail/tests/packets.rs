@@ -1,5 +1,12 @@
 //! From captured packets to rows, and out again through every client.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,12 @@
 //! The server as its operator meets it: starting, refusing, draining, ending.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

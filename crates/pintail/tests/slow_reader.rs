@@ -1,5 +1,12 @@
 //! A client that asks for much and reads nothing holds up nobody else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -55,6 +62,25 @@ fn readers_that_do_not_read_stop_neither_packets_nor_queries() {
     drop(runtime);
     server.wait_for_number(&running, 0);
     assert!(gone.elapsed() < Duration::from_secs(5).min(PATIENCE), "plans ran {:?} longer", gone.elapsed());
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(directory.path());
+    let frames: Vec<u8> = (0..ROWS).flat_map(|number| hep::invite(&format!("slow-{number}"))).collect();
+    assert_eq!(http::request(server.address("hep_http"), "POST", "/api/hep", &[], &frames).0, 200);
+    server.wait_for_number("SELECT count(*) FROM hep_proto_1_call", ROWS as u64);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let url = format!("http://{}", server.address("node_flightsql"));
+    let _reader = runtime.block_on(stalled(url));
+
+    // Two different signals: two of one kind may become one before they are seen.
+    server.signal("TERM");
+    server.signal("INT");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(!log.contains("drained in"), "{log}");
 }
 
 /// Memory that the server's process holds.

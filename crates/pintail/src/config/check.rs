@@ -23,6 +23,8 @@ pub(super) struct Findings {
 enum Weight {
     /// Said once.
     Warning,
+    /// Said once: Pintail needs no such setting.
+    NoEffect,
     /// The server does not start: ignoring it would be less safe than what was asked.
     Error,
 }
@@ -56,6 +58,19 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("ingest.line_protocol", Weight::Warning),
     ("ingest.siprec", Weight::Warning),
     ("ingest.vqrtcp", Weight::Warning),
+    ("ingest.force_hep_payload", Weight::Warning),
+    ("ingest.hep.protobuf_enable", Weight::NoEffect),
+    ("ingest.worker_count", Weight::NoEffect),
+    ("ingest.queue_size", Weight::NoEffect),
+    ("ingest.worker_metrics_flush_packets", Weight::NoEffect),
+    ("ingest.udp.socket_send_buffer", Weight::NoEffect),
+    ("ingest.udp.read_buffer_cap", Weight::NoEffect),
+    ("ingest.tcp.multicore", Weight::NoEffect),
+    ("storage.ducklake.search_buffer", Weight::NoEffect),
+    ("storage.ducklake.auto_repair_catalog", Weight::NoEffect),
+    ("node.flight_server.max_message_size", Weight::NoEffect),
+    ("node.flightsql_server.catalog_refresh_interval_sec", Weight::NoEffect),
+    ("node.flightsql_server.read_only", Weight::NoEffect),
     ("storage.ducklake.shard_count", Weight::Warning),
     ("storage.ducklake.flush_queue", Weight::Warning),
     ("storage.ducklake.data_inlining_row_limit", Weight::Warning),
@@ -102,11 +117,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if config.ingest.enable && !config.storage.enable {
         findings.errors.push("ingest.enable: packets need storage.enable to be stored".into());
     }
-    if config.ingest.enable && config.ingest.hep.auth_keys.is_empty() {
-        findings.warnings.push(
-            "ingest.hep.auth_keys is empty: HEP is taken from anybody who reaches the listeners".into(),
-        );
-    }
     if config.ingest.journal.sync == super::JournalSync::Off {
         findings
             .warnings
@@ -141,6 +151,9 @@ fn not_served(config: &Config, findings: &mut Findings) {
                     if !NOT_SERVED.iter().any(|entry| refused(&entry)) {
                         findings.warnings.push(format!("{leaf}: recognised, not served by this version"));
                     }
+                }
+                Weight::NoEffect => {
+                    findings.warnings.push(format!("{leaf}: recognised, has no effect here"));
                 }
                 Weight::Error => findings.errors.push(format!(
                     "{leaf}: recognised, not served by this version, and not ignored because that would be less safe; remove it"

@@ -116,8 +116,13 @@ impl Config {
                 0 => None,
                 seconds => Some(Duration::from_secs(seconds)),
             },
-            journal_path: self.under_data_dir(&self.ingest.journal.path, "journal"),
+            journal_path: self.under_data_dir(&self.ingest.journal.path, self.journal_name()),
         }
+    }
+
+    /// One process at a time has a journal: a node that only reads must not take the writer's.
+    const fn journal_name(&self) -> &'static str {
+        if self.storage.enable { "journal" } else { "node-journal" }
     }
 
     fn under_data_dir(&self, path: &str, name: &str) -> PathBuf {

@@ -232,3 +232,20 @@ fn the_printed_configurations_load() {
         assert_eq!(loaded.refusals.is_empty(), served, "{text}: {:?}", loaded.refusals);
     }
 }
+
+#[test]
+fn the_examples_load_without_a_word() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.extension().is_some_and(|extension| extension == "json" || extension == "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let loaded = parse(path.to_str().unwrap(), &text, Vec::new()).unwrap();
+        assert!(loaded.warnings.is_empty() && loaded.refusals.is_empty(), "{path:?}: {loaded:?}");
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}

@@ -38,7 +38,7 @@ pub(super) struct Opened {
 pub(super) struct Rooms {
     pub(super) engine: Arc<Engine>,
     pub(super) lake: Arc<Lake>,
-    pub(super) capture: Option<Arc<Capture>>,
+    pub(super) capture: Arc<Capture>,
     pub(super) clock: Arc<dyn Clock>,
 }
 

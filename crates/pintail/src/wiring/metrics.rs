@@ -9,10 +9,8 @@ use super::doors::Rooms;
 /// What `/metrics` shows.
 pub(super) fn source(rooms: &Rooms) -> MetricsSource {
     let mut source = MetricsSource::new();
-    if let Some(capture) = &rooms.capture {
-        let capture = Arc::clone(capture);
-        source.register(move |samples| ingest(samples, capture.accounting()));
-    }
+    let capture = Arc::clone(&rooms.capture);
+    source.register(move |samples| ingest(samples, capture.accounting()));
     let (lake, clock) = (Arc::clone(&rooms.lake), Arc::clone(&rooms.clock));
     source.register(move |samples| {
         let stats = lake.stats();

@@ -46,7 +46,7 @@ const CAPTURE_GRACE: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     runtimes: Runtimes,
     lake: Arc<Lake>,
-    capture: Option<Arc<Capture>>,
+    capture: Arc<Capture>,
     engine: Arc<Engine>,
     doors: JoinSet<(&'static str, Result<()>)>,
     shutdown: CancellationToken,
@@ -67,20 +67,17 @@ impl Server {
 
         let ingest = runtimes.ingest.handle().clone();
         let lake = ingest.block_on(Lake::open(options::lake(config)?, Arc::clone(&clock)))?;
-        let capture = match config.ingest.enable && config.storage.enable {
-            true => Some(replayed_capture(config, &lake, &clock)?),
-            false => None,
-        };
+        let capture = replayed_capture(config, &lake, &clock)?;
         {
             let _entered = ingest.enter();
             lake.start();
         }
-        let queries = runtimes.queries.handle().clone();
+        let doors = runtimes.doors.handle().clone();
         let engine = {
-            let _entered = queries.enter();
+            let _entered = doors.enter();
             Engine::new(options::engine(config), Arc::clone(&lake), Arc::clone(&clock))?
         };
-        system_tables::register(&engine, &lake, capture.as_ref());
+        system_tables::register(&engine, &lake, &capture);
         engine.set_node_facts(Arc::new(facts::Facts::new(Arc::clone(&lake), Arc::clone(&clock))));
 
         let mut server = Self {
@@ -92,7 +89,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             listeners: Listeners::new(),
         };
-        let opened = server.open(config, &ingest, &queries, &clock);
+        let opened = server.open(config, &ingest, &doors, &clock);
         match opened {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -108,25 +105,23 @@ impl Server {
         &mut self,
         config: &Config,
         ingest: &Handle,
-        queries: &Handle,
+        door_threads: &Handle,
         clock: &Arc<dyn Clock>,
     ) -> Result<()> {
         // Doors first: a sender must not be taken from when the server then fails for an occupied door.
-        let opened = queries.block_on(doors::open(config))?;
-        if let Some(capture) = &self.capture {
-            let addresses = ingest.block_on(capture.start())?;
-            self.listeners.extend(addresses.into_iter().map(|(name, address)| (name.to_string(), address)));
-        }
+        let opened = door_threads.block_on(doors::open(config))?;
+        let addresses = ingest.block_on(self.capture.start())?;
+        self.listeners.extend(addresses);
         let rooms = doors::Rooms {
             engine: Arc::clone(&self.engine),
             lake: Arc::clone(&self.lake),
-            capture: self.capture.clone(),
+            capture: Arc::clone(&self.capture),
             clock: Arc::clone(clock),
         };
         let flight_address = doors::flight_address(&opened);
         for door in opened {
             self.listeners.insert(door.name.to_owned(), door.address);
-            doors::serve(door, config, &rooms, flight_address, &self.shutdown, &mut self.doors, queries)?;
+            doors::serve(door, config, &rooms, flight_address, &self.shutdown, &mut self.doors, door_threads)?;
         }
         Ok(())
     }
@@ -141,9 +136,9 @@ impl Server {
         &self.lake
     }
 
-    /// What became of the packets, if any are taken.
-    pub(crate) fn accounting(&self) -> Option<&Accounting> {
-        self.capture.as_ref().map(|capture| capture.accounting())
+    /// What became of the packets.
+    pub(crate) fn accounting(&self) -> &Accounting {
+        self.capture.accounting()
     }
 
     /// Writes the ready file, and says the same on standard output.
@@ -178,12 +173,10 @@ impl Server {
     pub(crate) fn stop(mut self) -> Result<()> {
         let started = std::time::Instant::now();
         let ingest = self.runtimes.ingest.handle().clone();
-        let queries = self.runtimes.queries.handle().clone();
-        let (lake, capture) = (Arc::clone(&self.lake), self.capture.take());
+        let doors = self.runtimes.doors.handle().clone();
+        let (lake, capture) = (Arc::clone(&self.lake), Arc::clone(&self.capture));
         let flushed = ingest.spawn(async move {
-            if let Some(capture) = capture
-                && tokio::time::timeout(CAPTURE_GRACE, capture.stop()).await.is_err()
-            {
+            if tokio::time::timeout(CAPTURE_GRACE, capture.stop()).await.is_err() {
                 tracing::warn!(
                     "packets that were read are still not stored after {CAPTURE_GRACE:?}; going on without"
                 );
@@ -191,11 +184,11 @@ impl Server {
             lake.stop().await
         });
         self.shutdown.cancel();
-        queries.block_on(close_doors(&mut self.doors, &self.engine));
+        doors.block_on(close_doors(&mut self.doors, &self.engine));
         let flushed = ingest
             .block_on(flushed)
             .map_err(|panic| Error::internal(format!("the last flush ended: {panic}")))?;
-        self.runtimes.queries.shutdown_timeout(DOOR_GRACE);
+        self.runtimes.doors.shutdown_timeout(DOOR_GRACE);
         self.runtimes.ingest.shutdown_timeout(DOOR_GRACE);
         match &flushed {
             Ok(()) => tracing::info!("drained in {:.1} s", started.elapsed().as_secs_f64()),

@@ -49,14 +49,15 @@ pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
     })
 }
 
-/// The listeners of packets and their rules.
+/// The listeners of packets and their rules; none where packets are not taken.
 ///
 /// # Errors
 /// `Invalid` for a host that does not resolve.
 pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
     let ingest = &config.ingest;
     let (hep, sip) = (&ingest.hep, &ingest.sip);
-    let udp = match ingest.udp.enable {
+    let taking = ingest.enable && config.storage.enable;
+    let udp = match taking && ingest.udp.enable {
         true => Some(UdpOptions {
             address: address(&ingest.udp.host, ingest.udp.port)?,
             sockets: usize::from(!ingest.udp.multicore),
@@ -64,7 +65,7 @@ pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
         }),
         false => None,
     };
-    let tcp = match ingest.tcp.enable {
+    let tcp = match taking && ingest.tcp.enable {
         true => Some(TcpOptions {
             address: address(&ingest.tcp.host, ingest.tcp.port)?,
             max_connections: or_default(ingest.tcp.max_connections, TcpOptions::default().max_connections),
@@ -73,7 +74,7 @@ pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
         }),
         false => None,
     };
-    let http = match ingest.http.enable {
+    let http = match taking && ingest.http.enable {
         true => Some(HttpOptions {
             address: address(&ingest.http.host, ingest.http.port)?,
             auth_token: Some(ingest.http.auth_token.clone()).filter(|token| !token.is_empty()),

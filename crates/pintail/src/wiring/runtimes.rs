@@ -1,4 +1,5 @@
-//! Threads: packets and queries have their own, so that neither waits behind the other.
+//! Threads: packets and doors have their own, so that neither waits behind the other. The engine computes on
+//! threads of its own again.
 
 use pintail_types::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
@@ -8,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) struct Runtimes {
     /// Listeners of packets, the journal's waiters, the flusher.
     pub(crate) ingest: Runtime,
-    /// Doors and the plans behind them.
-    pub(crate) queries: Runtime,
+    /// Connections of those who ask.
+    pub(crate) doors: Runtime,
 }
 
 impl Runtimes {
@@ -18,7 +19,10 @@ impl Runtimes {
     /// # Errors
     /// `Exhausted` when the machine gives no threads.
     pub(crate) fn new(cores: usize) -> Result<Self> {
-        Ok(Self { ingest: runtime("ingest", cores.clamp(2, 8))?, queries: runtime("query", cores.max(2))? })
+        Ok(Self {
+            ingest: runtime("ingest", cores.clamp(2, 8))?,
+            doors: runtime("doors", cores.clamp(2, 16))?,
+        })
     }
 }
 

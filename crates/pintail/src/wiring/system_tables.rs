@@ -14,8 +14,8 @@ use pintail_lake::Lake;
 use pintail_types::{Error, Result};
 
 /// Adds the tables to `engine`.
-pub(super) fn register(engine: &Arc<Engine>, lake: &Arc<Lake>, capture: Option<&Arc<Capture>>) {
-    engine.register_system_table(Arc::new(IngestTable { capture: capture.cloned() }));
+pub(super) fn register(engine: &Arc<Engine>, lake: &Arc<Lake>, capture: &Arc<Capture>) {
+    engine.register_system_table(Arc::new(IngestTable { capture: Arc::clone(capture) }));
     engine.register_system_table(Arc::new(VolumesTable { lake: Arc::clone(lake) }));
     engine.register_system_table(Arc::new(SnapshotsTable { lake: Arc::clone(lake) }));
 }
@@ -34,7 +34,7 @@ fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
 /// `system.ingest`: what became of every packet since start.
 #[derive(Debug)]
 struct IngestTable {
-    capture: Option<Arc<Capture>>,
+    capture: Arc<Capture>,
 }
 
 static INGEST: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -57,7 +57,7 @@ impl SystemTable for IngestTable {
     }
 
     fn rows(&self, _principal: &Principal) -> Result<RecordBatch> {
-        let rows = self.capture.as_ref().map_or_else(Vec::new, |capture| capture.accounting().rows());
+        let rows = self.capture.accounting().rows();
         let text = |pick: fn(&pintail_capture::AccountRow) -> &'static str| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
         };

@@ -47,7 +47,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// A POST of JSON whose answer is JSON.
-pub(crate) fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value) {
+pub(crate) fn post_json(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> (u16, Value) {
     let mut all = vec![("Content-Type", "application/json")];
     all.extend_from_slice(headers);
     let (status, body) = request(address, "POST", path, &all, body.to_string().as_bytes());

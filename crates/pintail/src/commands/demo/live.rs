@@ -39,9 +39,9 @@ impl Figures {
             Vec::new()
         });
         for table in tables {
-            figures.rows += u64::try_from(table.rows).unwrap_or(0);
-            figures.files += u64::try_from(table.files).unwrap_or(0);
-            figures.bytes += u64::try_from(table.bytes).unwrap_or(0);
+            figures.rows += table.rows;
+            figures.files += table.files;
+            figures.bytes += table.bytes;
         }
         figures
     }
@@ -85,7 +85,7 @@ impl Display {
 
     /// Writes the line as things stand.
     pub(super) fn show(&mut self, server: &Server) -> Result<()> {
-        let stored = server.accounting().map_or(0, |accounting| stored(&accounting.rows()));
+        let stored = stored(&server.accounting().rows());
         let elapsed = self.shown.elapsed().as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "counts of packets fit")]
         let rate = stored.saturating_sub(self.stored) as f64 / elapsed;

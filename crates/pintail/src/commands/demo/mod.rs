@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<ExitCode> {
     }
     output::line("\nstopping: storing what was sent, flushing rows to Parquet …")?;
     let lake = Arc::clone(server.lake());
-    let stored = server.accounting().map_or(0, |accounting| live::stored(&accounting.rows()));
+    let stored = live::stored(&server.accounting().rows());
     server.stop()?;
     let figures = Figures::at_rest(&lake);
     output::line(setup.summary(progress.frames(), stored, &figures))?;

@@ -105,12 +105,12 @@ impl Setup {
             "Ask it, from another terminal:".to_owned(),
             format!("  {program} sql --url grpc://{sql} -e \"{QUESTION}\""),
             format!("  curl -s http://{http}/query -d '{{\"sql\": \"{QUESTION}\"}}' -H 'Content-Type: application/json'"),
-            "  pip install adbc-driver-flightsql pyarrow".to_owned(),
+            "  pip install adbc-driver-flightsql adbc-driver-manager pyarrow".to_owned(),
             format!(
-                "  python3 -c 'import adbc_driver_flightsql.dbapi as flight; cursor = flight.connect(\"grpc://{sql}\").cursor(); \
+                "  python3 -c 'import adbc_driver_flightsql.dbapi as flight; cursor = flight.connect(\"grpc://{sql}\", autocommit=True).cursor(); \
                  cursor.execute(\"{QUESTION}\"); print(cursor.fetch_arrow_table())'"
             ),
-            format!("  duckdb -c \"ATTACH 'ducklake:sqlite:{}' AS lake (READ_ONLY); FROM lake.sip_transactions LIMIT 5\"", catalog.display()),
+            format!("  duckdb -c \"INSTALL ducklake; INSTALL sqlite; ATTACH 'ducklake:sqlite:{}' AS lake (READ_ONLY); FROM lake.sip_transactions LIMIT 5\"", catalog.display()),
             String::new(),
             "Ctrl-C ends it.".to_owned(),
             String::new(),
