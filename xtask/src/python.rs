@@ -32,7 +32,7 @@ pub(crate) const CLIENTS: Environment =
 pub(crate) const PEERS: Environment = Environment {
     name: "peer-venv",
     requirements: "requirements-peers.txt",
-    variable: "PINTAIL_PEER_PYTHON",
+    variable: "XTASK_PEER_PYTHON",
 };
 
 impl Environment {
