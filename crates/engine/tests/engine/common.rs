@@ -145,7 +145,6 @@ pub(crate) async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch
 }
 
 /// The first column of all rows, as text.
-
 pub(crate) async fn column(session: &Session, sql: &str) -> Vec<String> {
     let batches = rows(session, sql).await.unwrap();
     batches
