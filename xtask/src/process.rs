@@ -8,9 +8,13 @@ use std::process::{Command, Stdio};
 use crate::Result;
 
 /// The root of the workspace: the folder above this crate.
+///
+/// Cargo says where that is when it runs us. What was compiled in may be the folder of another
+/// checkout that builds into the same target directory.
 pub(crate) fn workspace_root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().map_or_else(|| here.clone(), Path::to_path_buf)
 }
 
 /// The cargo that runs this command, started in the workspace root.

@@ -29,11 +29,8 @@ pub(crate) const CLIENTS: Environment =
     Environment { name: "client-venv", requirements: "requirements.txt", variable: "PINTAIL_CLIENT_PYTHON" };
 
 /// The servers and engines that benchmarks compare with, and the clients that measure them.
-pub(crate) const PEERS: Environment = Environment {
-    name: "peer-venv",
-    requirements: "requirements-peers.txt",
-    variable: "XTASK_PEER_PYTHON",
-};
+pub(crate) const PEERS: Environment =
+    Environment { name: "peer-venv", requirements: "requirements-peers.txt", variable: "XTASK_PEER_PYTHON" };
 
 impl Environment {
     /// The variable that tests and scripts read the interpreter's path from.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -97,8 +97,9 @@ const ONE_VERSION: &[&str] = &[
     "tonic",
 ];
 
+/// The checkout: cargo runs tests in the folder of their crate.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    std::env::current_dir().unwrap().parent().unwrap().to_path_buf()
 }
 
 fn workspace() -> Metadata {
