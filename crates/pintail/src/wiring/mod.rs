@@ -121,7 +121,15 @@ impl Server {
         let flight_address = doors::flight_address(&opened);
         for door in opened {
             self.listeners.insert(door.name.to_owned(), door.address);
-            doors::serve(door, config, &rooms, flight_address, &self.shutdown, &mut self.doors, door_threads)?;
+            doors::serve(
+                door,
+                config,
+                &rooms,
+                flight_address,
+                &self.shutdown,
+                &mut self.doors,
+                door_threads,
+            )?;
         }
         Ok(())
     }
