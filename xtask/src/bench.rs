@@ -33,7 +33,7 @@ pub(crate) struct Options {
 
 /// How a benchmark is run.
 enum Program {
-    /// An example of the crate `pintail-capture`, built in release mode, and which of its numbers to report.
+    /// An example of the crate `pintail`, built in release mode, and which of its numbers to report.
     Example(&'static str, &'static [Number]),
     /// A script under `clients/python`, run with the peers' Python; it is given the server's binary.
     Script(&'static str),
@@ -202,18 +202,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(good)
 }
 
-/// The server as the README builds it, and the examples beside it, in one cargo run so that they
-/// share every dependency.
+/// The server as the README builds it, and the examples beside it.
 fn build() -> Result<()> {
-    process::run(&mut process::cargo(&[
-        "build",
-        "--locked",
-        "--release",
-        "--package=pintail",
-        "--package=pintail-capture",
-        "--bins",
-        "--examples",
-    ]))
+    process::run(&mut process::cargo(&["build", "--locked", "--release", "--bins", "--examples"]))
 }
 
 fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
