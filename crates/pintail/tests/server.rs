@@ -154,6 +154,48 @@ fn a_lake_at_rest_can_be_looked_at() {
 }
 
 #[test]
+fn a_node_without_storage_reads_what_another_process_commits() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let writer = Server::start(first.path());
+    let reader = Server::start_with(
+        second.path(),
+        json!({
+            "ingest": {"enable": false},
+            "storage": {"enable": false},
+            "node": {"ducklake": {"catalog_path": writer.catalog(), "data_path": first.path().join("parquet")}},
+        }),
+    );
+    assert!(reader.listeners.keys().all(|name| !name.starts_with("hep")), "{:?}", reader.listeners);
+    let count = "SELECT count(*) FROM hep_proto_1_call";
+    let hep_http = writer.address("hep_http");
+    assert_eq!(http::request(hep_http, "POST", "/api/hep", &[], &hep::invite("shared")).0, 200);
+    writer.wait_for_number(count, 1);
+    assert_eq!(reader.number(count), 0);
+    let (status, log) = writer.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(reader.number(count), 1);
+}
+
+#[test]
+fn homers_names_in_the_environment_are_heard() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("homer.json");
+    std::fs::write(&file, json!({"storage": {"ducklake": {"lake_name": "one"}}}).to_string()).unwrap();
+    let output = pintail()
+        .args(["check-config", "--json"])
+        .arg(&file)
+        .env("HOMER_STORAGE_DUCKLAKE_LAKE_NAME", "two")
+        .env("PINTAIL_LIMITS__MAX_QUERIES", "3")
+        .output()
+        .unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["lake"]["name"], &said["limits"]["max_queries"]), (&json!("two"), &json!(3)));
+    let output =
+        pintail().arg("check-config").arg(&file).env("PINTAIL_LIMITS__MAX_QUERRIES", "3").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("did you mean 'limits.max_queries'?"));
+}
+
+#[test]
 fn errors_of_statements_are_clear_and_exit_one() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path());

@@ -11,7 +11,7 @@ use crate::wiring::{Server, Signals, install_log};
 /// Runs until a signal or until a listener fails.
 pub(crate) fn run(arguments: &Serve) -> Result<ExitCode> {
     let loaded = config::load(arguments.config.as_deref())?;
-    install_log(&loaded.config.log)?;
+    install_log(&loaded.config.log, "")?;
     say(&loaded);
     if let Some(refusal) = loaded.refusals.first() {
         return Err(Error::unsupported(refusal.clone()));

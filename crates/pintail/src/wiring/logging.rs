@@ -11,15 +11,16 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use crate::config::Log;
 
-/// Installs the log of this process; `PINTAIL_LOG` (a filter such as `info,pintail_lake=debug`) goes before `level`.
+/// Installs the log of this process. `PINTAIL_LOG` (a filter such as `info,pintail_lake=debug`) goes before
+/// `log.level`; `quiet` are filters for rooms of which less is to be said.
 ///
 /// # Errors
 /// `Invalid` when a file of `log.output` can't be opened or the filter is wrong.
-pub(crate) fn install(log: &Log) -> Result<()> {
+pub(crate) fn install(log: &Log, quiet: &str) -> Result<()> {
     // What the libraries say at info is of no use to an operator.
     let chosen = match std::env::var("PINTAIL_LOG") {
         Ok(filter) => filter,
-        Err(_) => format!("warn,pintail={0},{1}", log.level, rooms(&log.level)),
+        Err(_) => format!("warn,pintail={0},{1},{quiet}", log.level, rooms(&log.level)),
     };
     let filter = EnvFilter::try_new(&chosen)
         .map_err(|error| Error::invalid(format!("'{chosen}' is not a log filter: {error}")))?;

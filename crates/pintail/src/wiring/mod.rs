@@ -34,8 +34,9 @@ pub(crate) use signals::Signals;
 
 use runtimes::Runtimes;
 
-/// How long running queries may go on once the server was told to stop.
-const QUERY_GRACE: Duration = Duration::from_secs(10);
+/// How long running queries may go on once the server was told to stop: less than the doors wait, so that their
+/// readers hear that they were cancelled.
+const QUERY_GRACE: Duration = Duration::from_secs(8);
 /// How long the doors may take to close after that.
 const DOOR_GRACE: Duration = Duration::from_secs(3);
 /// How long what was already read may take to be stored.
