@@ -11,7 +11,7 @@ use pintail_ducklake::{CommitExtras, TableSpec};
 use pintail_types::{Error, JournalId, JournalPosition, Result, SnapshotId, TelemetryTable};
 
 use crate::hot::Generation;
-use crate::rows::{conform, ordered_by_time};
+use crate::rows::{conform, ordered_by_time, plain_text};
 use crate::volume::{Volume, from_ducklake};
 
 /// The schema of the telemetry tables.
@@ -115,7 +115,7 @@ async fn commit(
 async fn stored_schema(volume: &Arc<Volume>, head: SnapshotId, table: TelemetryTable) -> Result<SchemaRef> {
     let stored = volume.table(head, MAIN, &table.name()).await?;
     stored
-        .map(|stored| stored.schema())
+        .map(|stored| plain_text(&table.schema(), &stored.schema()))
         .ok_or_else(|| Error::internal(format!("table {} vanished during a flush", table.name())))
 }
 

@@ -4,12 +4,26 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, interleave_record_batch};
-use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use pintail_types::{Error, Result};
+
+/// The stored columns with text as plain text: as hot rows have it and as it leaves the server, not the
+/// views that files are read into. What the telemetry table says of a column, such as that it is JSON, stays.
+pub(crate) fn plain_text(telemetry: &Schema, stored: &Schema) -> SchemaRef {
+    let column = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View | DataType::Utf8 => {
+            let text = Field::new(field.name(), DataType::Utf8, field.is_nullable());
+            let own = telemetry.field_with_name(field.name());
+            Arc::new(own.map_or(text.clone(), |own| text.with_metadata(own.metadata().clone())))
+        }
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(stored.fields().iter().map(column).collect::<Vec<_>>()))
+}
 
 /// The batch with the columns of `schema`: by name, absent ones null, types cast.
 pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef> {
         let Some(values) = batch.column_by_name(field.name()) else {
             return Ok(new_null_array(field.data_type(), batch.num_rows()));
         };
@@ -69,7 +83,7 @@ fn keys(batch: &RecordBatch) -> Result<(&[i32], &[i64])> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Date32Array, StringArray, TimestampMicrosecondArray};
-    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use arrow::datatypes::TimeUnit;
 
     use super::*;
 

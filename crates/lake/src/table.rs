@@ -6,21 +6,24 @@ use arrow::array::{Array as _, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::{TableProvider, TableType};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::expr_rewriter::unnormalize_col;
+use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Literal};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
 
 use crate::cut::Cut;
 use crate::lake::Lake;
-use crate::rows::conform;
+use crate::rows::{conform, plain_text};
 use crate::volume::DEFAULT_VOLUME;
 
 /// What [`STORAGE_VOLUME`] says of rows in memory.
@@ -56,8 +59,8 @@ impl LakeTable {
         stored: Option<SchemaRef>,
     ) -> Self {
         let schema = match (shows, stored) {
-            (Shows::Union(_), Some(stored)) => with_storage_volume(&stored),
-            (Shows::Union(table), None) => with_storage_volume(&table.schema()),
+            (Shows::Union(table), Some(stored)) => union_schema(&table.schema(), &stored),
+            (Shows::Union(table), None) => union_schema(&table.schema(), &table.schema()),
             (Shows::Files, stored) => stored.unwrap_or_else(|| Arc::new(Schema::empty())),
         };
         Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema }
@@ -87,8 +90,9 @@ impl LakeTable {
         let found: Vec<Option<usize>> =
             wanted.iter().map(|field| stored_schema.index_of(field.name()).ok()).collect();
         let projection: Vec<usize> = found.iter().flatten().copied().collect();
-        let filters = own_filters(filters);
+        let filters = stored_filters(filters);
         let scan = stored.scan(state, Some(&projection), &filters, limit).await?;
+        let scan = filtered(state, scan, &filters)?;
         let mut next = 0..projection.len();
         let mut expressions = Vec::with_capacity(wanted.len());
         for (field, found) in wanted.into_iter().zip(found) {
@@ -179,28 +183,62 @@ impl TableProvider for LakeTable {
     }
 }
 
-fn with_storage_volume(schema: &Schema) -> SchemaRef {
+/// The stored columns with plain text, and [`STORAGE_VOLUME`]: hot rows pass through it untouched.
+fn union_schema(telemetry: &Schema, stored: &Schema) -> SchemaRef {
     let volume = Arc::new(Field::new(STORAGE_VOLUME, DataType::Utf8, true));
-    let fields = schema.fields().iter().cloned().chain([volume]).collect::<Vec<_>>();
-    Arc::new(Schema::new(fields))
+    let columns = plain_text(telemetry, stored).fields().iter().cloned().chain([volume]).collect::<Vec<_>>();
+    Arc::new(Schema::new(columns))
 }
 
-/// The filters that the volume's own table can be asked.
-fn own_filters(filters: &[Expr]) -> Vec<Expr> {
+/// The filters that the volume's own table can be asked, in the types that files are read into.
+fn stored_filters(filters: &[Expr]) -> Vec<Expr> {
+    let speaks_of_volume =
+        |filter: &Expr| filter.column_refs().iter().any(|column| column.name == STORAGE_VOLUME);
     filters
         .iter()
-        .filter(|filter| !filter.column_refs().iter().any(|column| column.name == STORAGE_VOLUME))
-        .cloned()
+        .filter(|filter| !speaks_of_volume(filter))
+        .filter_map(|filter| filter.clone().transform(|part| Ok(text_as_view(part))).ok())
+        .map(|transformed| transformed.data)
         .collect()
 }
 
+fn text_as_view(part: Expr) -> Transformed<Expr> {
+    match part {
+        Expr::Literal(ScalarValue::Utf8(text), metadata) => {
+            Transformed::yes(Expr::Literal(ScalarValue::Utf8View(text), metadata))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+/// The scan with the filters applied before text is copied out of its views. The same filters are applied
+/// above it again, so one that can't be expressed here is left out.
+fn filtered(
+    state: &dyn Session,
+    scan: Arc<dyn ExecutionPlan>,
+    filters: &[Expr],
+) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema();
+    let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
+    let physical = filters.iter().filter_map(|filter| {
+        let predicate = state.create_physical_expr(unnormalize_col(filter.clone()), &df_schema).ok()?;
+        // Types that do not meet, as after the change of a literal's, show on a batch without rows.
+        predicate.evaluate(&RecordBatch::new_empty(Arc::clone(&schema))).ok()?;
+        (predicate.data_type(&schema).ok()? == DataType::Boolean).then_some(predicate)
+    });
+    match physical.reduce(|left, right| Arc::new(BinaryExpr::new(left, Operator::And, right))) {
+        Some(predicate) => Ok(Arc::new(FilterExec::try_new(predicate, scan)?)),
+        None => Ok(scan),
+    }
+}
+
 /// Column `index` of a scan, in the type that was advertised.
-fn column_as(scanned: &Schema, index: usize, field: &Field) -> Arc<dyn PhysicalExpr> {
+fn column_as(scanned: &Schema, index: usize, field: &Arc<Field>) -> Arc<dyn PhysicalExpr> {
     let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(scanned.field(index).name(), index));
     if scanned.field(index).data_type() == field.data_type() {
         return column;
     }
-    Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+    Arc::new(CastExpr::new_with_target_field(column, Arc::clone(field), None))
 }
 
 /// What a column that the files do not have holds: the volume's name, or null.
@@ -223,9 +261,8 @@ fn may_hold(state: &dyn Session, volume: &str, filters: &[Expr]) -> DataFusionRe
         !columns.is_empty() && columns.iter().all(|column| column.name == STORAGE_VOLUME)
     };
     for filter in filters.iter().filter(only_volume) {
-        let unqualified = datafusion::logical_expr::expr_rewriter::unnormalize_col(filter.clone());
         let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
-        let physical = state.create_physical_expr(unqualified, &df_schema)?;
+        let physical = state.create_physical_expr(unnormalize_col(filter.clone()), &df_schema)?;
         let row = RecordBatch::try_new(
             Arc::clone(&schema),
             vec![Arc::new(StringArray::from(vec![volume])) as ArrayRef],

@@ -256,7 +256,10 @@ fn telemetry_tables(lake: &Arc<Lake>) -> BTreeSet<TelemetryTable> {
 }
 
 fn planning_context(lake: &Arc<Lake>) -> DataFusionResult<SessionContext> {
-    let config = SessionConfig::new().with_default_catalog_and_schema(lake.name(), crate::flush::MAIN);
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema(lake.name(), crate::flush::MAIN)
+        // Text stays as the tables have it.
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let mut context = SessionContext::new_with_config(config);
     datafusion_functions_json::register_all(&mut context)?;
     for catalog in LakeCatalog::of(lake) {

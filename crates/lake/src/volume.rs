@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::datasource::TableProvider;
-use datafusion_ducklake::{DuckLakeCatalog, MetadataProvider, SqliteMetadataProvider};
+use datafusion_ducklake::{DuckLakeCatalog, MetadataProvider};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use pintail_ducklake::{Catalog, CatalogOptions, Head};
@@ -72,14 +72,12 @@ impl Volume {
         };
         let catalog = Catalog::open(&options.catalog_path, &catalog_options)?;
         let runtime = tokio::runtime::Handle::current();
-        let provider = runtime
-            .block_on(SqliteMetadataProvider::new(&catalog.provider_url()))
-            .map_err(|error| from_ducklake("the catalog can't be read", error))?;
+        let provider = runtime.block_on(catalog.provider())?;
         Ok(Self {
             store: Arc::new(DurableLocalStore::new(&options.data_path)),
             catalog,
             position_key,
-            provider: Arc::new(provider),
+            provider,
             cache: Mutex::default(),
         })
     }
