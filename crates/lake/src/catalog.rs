@@ -29,17 +29,14 @@ pub struct LakeCatalog {
 impl LakeCatalog {
     /// The catalogs of a lake: the union first.
     pub(crate) fn of(lake: &Arc<Lake>) -> Vec<Self> {
-        let provider = |scope| {
-            Arc::new(Provider { lake: Arc::clone(lake), scope, views: Arc::default() })
-                as Arc<dyn CatalogProvider>
+        let catalog = |name: String, scope| {
+            let provider =
+                Provider { lake: Arc::clone(lake), catalog: name.clone(), scope, views: Arc::default() };
+            Self { name, provider: Arc::new(provider), admin_only: scope == Scope::Volume }
         };
         vec![
-            Self { name: lake.name().to_owned(), provider: provider(Scope::Union), admin_only: false },
-            Self {
-                name: format!("{}_{DEFAULT_VOLUME}", lake.name()),
-                provider: provider(Scope::Volume),
-                admin_only: true,
-            },
+            catalog(lake.name().to_owned(), Scope::Union),
+            catalog(format!("{}_{DEFAULT_VOLUME}", lake.name()), Scope::Volume),
         ]
     }
 }
@@ -55,6 +52,7 @@ enum Scope {
 #[derive(Debug, Clone)]
 struct Provider {
     lake: Arc<Lake>,
+    catalog: String,
     scope: Scope,
     views: Arc<PlannedViews>,
 }
@@ -93,6 +91,19 @@ impl LakeSchema {
         self.provider.scope == Scope::Union && self.name == MAIN
     }
 
+    /// The view of this name, where every lake has it: in the union always, in a volume as its catalog says.
+    fn view(&self, name: &str) -> Option<View> {
+        let view = View::of_name(name)?;
+        let listing = self.provider.listing(&self.name)?;
+        (self.is_union_main() || self.name == MAIN && listing.views.iter().any(|stored| stored == name))
+            .then_some(view)
+    }
+
+    /// The telemetry tables of this moment.
+    fn telemetry_tables(&self) -> BTreeSet<TelemetryTable> {
+        self.table_names().iter().filter_map(|name| TelemetryTable::from_name(name)).collect()
+    }
+
     /// The telemetry table of this name, when this is where hot rows show.
     fn telemetry(&self, name: &str) -> Option<TelemetryTable> {
         if !self.is_union_main() {
@@ -123,10 +134,9 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
         let lake = &self.provider.lake;
-        if self.is_union_main()
-            && let Some(view) = View::of_name(name)
-        {
-            return self.provider.views.table(lake, view).await.map(Some);
+        if let Some(view) = self.view(name) {
+            let Provider { catalog, views, .. } = &self.provider;
+            return views.table(lake, catalog, view, self.telemetry_tables()).await.map(Some);
         }
         let external = |error| DataFusionError::External(Box::new(error));
         let cut = lake.cut().await.map_err(external)?;

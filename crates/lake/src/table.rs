@@ -110,7 +110,7 @@ impl LakeTable {
         &self,
         table: TelemetryTable,
         cut: &Cut,
-        columns: &Vec<usize>,
+        columns: &[usize],
         partitions: usize,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let batches = cut

@@ -221,13 +221,14 @@ struct Planned {
 }
 
 impl PlannedViews {
-    /// The view over the union of hot rows and files.
+    /// The view over these tables of one of the lake's catalogs.
     pub(crate) async fn table(
         &self,
         lake: &Arc<Lake>,
+        catalog: &str,
         view: View,
+        tables: BTreeSet<TelemetryTable>,
     ) -> DataFusionResult<Arc<dyn TableProvider>> {
-        let tables = telemetry_tables(lake);
         let known = self
             .planned
             .lock()
@@ -238,7 +239,7 @@ impl PlannedViews {
             return Ok(table);
         }
         let sql = text(view, &tables, Dialect::DataFusion);
-        let plan = planning_context(lake)?.state().create_logical_plan(&sql).await?;
+        let plan = planning_context(lake, catalog)?.state().create_logical_plan(&sql).await?;
         let table = Arc::new(ViewTable::new(plan, Some(sql)));
         let mut planned = self.planned.lock();
         planned.retain(|known| known.view != view);
@@ -247,17 +248,9 @@ impl PlannedViews {
     }
 }
 
-/// The telemetry tables of this moment.
-fn telemetry_tables(lake: &Arc<Lake>) -> BTreeSet<TelemetryTable> {
-    let stored = lake.volume.listing().ok().and_then(|listing| listing.get(crate::flush::MAIN).cloned());
-    let stored = stored.unwrap_or_default().tables;
-    let stored = stored.iter().filter_map(|name| TelemetryTable::from_name(name));
-    stored.chain(lake.hot_tables()).collect()
-}
-
-fn planning_context(lake: &Arc<Lake>) -> DataFusionResult<SessionContext> {
+fn planning_context(lake: &Arc<Lake>, catalog: &str) -> DataFusionResult<SessionContext> {
     let config = SessionConfig::new()
-        .with_default_catalog_and_schema(lake.name(), crate::flush::MAIN)
+        .with_default_catalog_and_schema(catalog, crate::flush::MAIN)
         // Text stays as the tables have it.
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let mut context = SessionContext::new_with_config(config);

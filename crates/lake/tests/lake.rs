@@ -112,6 +112,8 @@ async fn rows_are_readable_at_once_and_from_files_after_a_flush() {
     );
     assert_eq!(number(&context, "SELECT count(*) FROM hep_messages WHERE proto_type = 100").await, 15);
     assert_eq!(number(&context, "SELECT count(*) FROM sip_transactions").await, 0);
+    assert_eq!(number(&context, "SELECT count(*) FROM homer_lake_default.main.hep_messages").await, 10);
+    assert_eq!(number(&context, "SELECT count(*) FROM homer_lake_default.main.sip_transactions").await, 0);
     assert!(lake.catalog().check().unwrap().is_empty());
 }
 

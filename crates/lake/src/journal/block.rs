@@ -6,7 +6,7 @@ use pintail_types::JournalPosition;
 pub(super) const RECORD_HEADER: usize = 8;
 
 /// The longest payload of one record.
-pub const MAX_RECORD_BYTES: usize = 16 << 20;
+pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// Some records, encoded as the journal's file holds them, to be appended in one step.
 #[derive(Debug, Default, Clone)]
