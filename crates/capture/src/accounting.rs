@@ -63,7 +63,7 @@ names! {
         BadFieldSize = "bad_field_size",
         /// A stream can't be cut into packets.
         Framing = "framing",
-        /// An HTTP body over the limit.
+        /// An HTTP body over the limit, or a packet in it that is longer than packets can be.
         TooLarge = "too_large",
         /// A HEP version that is switched off.
         VersionDisabled = "version_disabled",

@@ -24,6 +24,10 @@ use crate::time::{self, TimeRules};
 /// Packets that are taken at once: bounds how long the lake's intake and a shard are held.
 pub(crate) const BATCH_PACKETS: usize = 64;
 
+/// The longest packet: no datagram holds more, and version 3 can't say more. Only an HTTP body can be longer,
+/// because in versions 1 and 2 all of it is the packet.
+const MAX_PACKET_BYTES: usize = 65_535;
+
 /// What all receivers share.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -223,6 +227,9 @@ pub(crate) fn receive_time_member(received: Micros) -> String {
 impl Core {
     /// Everything that can be said of one packet alone.
     fn check<'a>(&self, frame: Frame<'a>, window: TimeWindow) -> std::result::Result<Accepted<'a>, Reason> {
+        if frame.bytes.len() > MAX_PACKET_BYTES {
+            return Err(Reason::TooLarge);
+        }
         let packet = pintail_hep::decode(frame.bytes, window).map_err(Reason::of_decode_error)?;
         let is_enabled = match packet.version {
             Version::V1 | Version::V2 => self.hep.hepv2_enable,

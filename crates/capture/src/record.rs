@@ -56,7 +56,9 @@ impl Arrival {
 /// Adds the record of one packet, `bytes`, to a block.
 pub(crate) fn push(block: &mut Block, arrival: &Arrival, bytes: &[u8], packet: &Packet<'_>) {
     let header = arrival.header();
-    let Some(key) = packet.auth_key_range.clone().filter(|key| !key.is_empty()) else {
+    // The last key may be empty and one before it not.
+    let has_key = |key: &std::ops::Range<usize>| !key.is_empty() || packet.repeated_chunks > 0;
+    let Some(key) = packet.auth_key_range.clone().filter(has_key) else {
         block.push(&[&header, bytes]);
         return;
     };
@@ -153,7 +155,7 @@ mod tests {
         let arrival =
             Arrival { transport: Transport::Udp, received: 0, peer: "127.0.0.1:1".parse().unwrap() };
         let long = [b'K'; 300];
-        let cases: [&[&[u8]]; 4] = [&[b"KKKK"], &[b"KKKK", b"KK"], &[&long], &[b""]];
+        let cases: [&[&[u8]]; 5] = [&[b"KKKK"], &[b"KKKK", b"KK"], &[b"KKKK", b""], &[&long], &[b""]];
         for keys in cases {
             let bytes = packet(keys);
             let record = written(&arrival, &bytes);

@@ -25,6 +25,9 @@ use crate::status::status;
 /// Longest message that a client may send. Tickets are short; DoPut sends batches.
 pub(crate) const MAX_RECEIVED: usize = 64 << 20;
 
+/// Longest message of a Handshake, which anybody may send: a user and a password.
+const MAX_HANDSHAKE: usize = 64 << 10;
+
 /// Longest ticket. SQL text may stand in it.
 const MAX_TICKET: usize = 4 << 20;
 
@@ -37,6 +40,7 @@ pub(crate) struct Listener {
     service: Service,
     door: std::sync::Arc<crate::door::Door>,
     methods: FlightServiceServer<Service>,
+    handshakes: FlightServiceServer<Service>,
 }
 
 impl Listener {
@@ -45,7 +49,8 @@ impl Listener {
         let methods = FlightServiceServer::new(service.clone())
             .max_decoding_message_size(MAX_RECEIVED)
             .max_encoding_message_size(usize::MAX);
-        Self { service, door, methods }
+        let handshakes = FlightServiceServer::new(service.clone()).max_decoding_message_size(MAX_HANDSHAKE);
+        Self { service, door, methods, handshakes }
     }
 }
 
@@ -84,7 +89,7 @@ impl HttpService<http::Request<Body>> for Listener {
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
                 }
-                let mut methods = self.methods.clone();
+                let mut methods = if is_handshake { self.handshakes.clone() } else { self.methods.clone() };
                 Box::pin(async move { methods.call(request).await })
             }
         }

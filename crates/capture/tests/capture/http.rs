@@ -123,3 +123,15 @@ async fn long_bodies_are_refused() {
     assert_eq!(site.count("http", "rejected", "too_large"), 2);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_that_tells_no_length_is_limited_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::open(directory.path(), with_http(|_| {})).await;
+    let mut body = vec![1, 16, 2, 17];
+    body.resize(17 << 20, b'x');
+    assert_eq!(site.post("/api/hep", &body).await.status, 200);
+    assert_eq!(site.count("http", "rejected", "too_large"), 1);
+    site.check_sums();
+    site.stop().await;
+}
