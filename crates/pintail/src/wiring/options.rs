@@ -10,6 +10,9 @@ use pintail_types::{Error, Result};
 
 use crate::config::{self, Config, JournalSync};
 
+/// As good as no time limit, and still a time that can be reckoned with.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The window of Homer's `deduplicate: true`.
 const HOMER_DEDUP_WINDOW: Duration = Duration::from_millis(500);
 
@@ -69,7 +72,7 @@ pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
         true => Some(TcpOptions {
             address: address(&ingest.tcp.host, ingest.tcp.port)?,
             max_connections: or_default(ingest.tcp.max_connections, TcpOptions::default().max_connections),
-            idle_timeout: Duration::from_secs(ingest.tcp.read_timeout_sec),
+            idle_timeout: timeout(ingest.tcp.read_timeout_sec),
             read_ahead_bytes: size(ingest.tcp.read_ahead_bytes),
         }),
         false => None,
@@ -79,8 +82,8 @@ pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
             address: address(&ingest.http.host, ingest.http.port)?,
             auth_token: Some(ingest.http.auth_token.clone()).filter(|token| !token.is_empty()),
             max_body_bytes: size(ingest.http.max_request_body_size),
-            read_timeout: Duration::from_secs(ingest.http.read_timeout),
-            write_timeout: Duration::from_secs(ingest.http.write_timeout),
+            read_timeout: timeout(ingest.http.read_timeout),
+            write_timeout: timeout(ingest.http.write_timeout),
             ..HttpOptions::default()
         }),
         false => None,
@@ -130,6 +133,14 @@ pub(super) fn engine(config: &Config) -> EngineOptions {
 /// `Invalid` for a host that does not resolve.
 pub(super) fn address(host: &str, port: u16) -> Result<SocketAddr> {
     Ok(SocketAddr::new(config::address_of(host)?, port))
+}
+
+/// A time limit of a listener; 0 is none.
+fn timeout(seconds: u64) -> Duration {
+    match seconds {
+        0 => NO_TIMEOUT,
+        seconds => Duration::from_secs(seconds).min(NO_TIMEOUT),
+    }
 }
 
 fn size(bytes: u64) -> usize {
