@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use pintail_types::{Error, Result};
 
+use crate::chains;
 use crate::error::from_datafusion;
 use crate::grammar::Grammar;
 
@@ -31,12 +32,13 @@ const SHOW_SCHEMAS: &str = "SELECT catalog_name, schema_name FROM information_sc
 /// The one statement in `sql`, if it is of a kind that is allowed.
 ///
 /// # Errors
-/// `Invalid` for text that does not parse, is empty, too long or holds several statements;
+/// `Invalid` for text that does not parse, is empty, too long, too deep or holds several statements;
 /// `Unsupported` and `Forbidden` for statements that are not allowed.
 pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     if sql.len() > MAX_SQL_BYTES {
         return Err(Error::invalid(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
     }
+    chains::check(sql)?;
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&Grammar)
         .with_recursion_limit(RECURSION_LIMIT)

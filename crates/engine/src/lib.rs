@@ -13,6 +13,7 @@
 //! Nothing here knows a wire protocol.
 
 mod catalog;
+mod chains;
 mod dialect;
 mod engine;
 mod error;
