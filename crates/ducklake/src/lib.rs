@@ -13,6 +13,7 @@
 //!   else it is a conflict.
 //! - Nothing but integers stands in an integer column, and no counter of the head is NULL.
 
+mod append;
 mod begin;
 mod catalog;
 mod changes;
@@ -38,6 +39,7 @@ mod tables;
 mod time;
 mod writer;
 
+pub use append::{AppendTarget, AppendedFiles};
 pub use catalog::{Catalog, CatalogOptions, CommitExtras, Head, TableSpec, TableStatistics, ViewSpec};
 pub use check::Problem;
 pub use snapshots::SnapshotInfo;

@@ -81,7 +81,8 @@ impl Writer {
             .ok_or_else(|| DuckLakeError::Internal("a commit of one table named none".to_owned()))
     }
 
-    fn commit_stages(
+    /// Commits staged changes of several tables in one snapshot.
+    pub(crate) fn commit_stages(
         &self,
         stages: &[Stage<'_>],
         about: &SnapshotCommitMetadata,

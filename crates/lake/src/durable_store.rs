@@ -52,6 +52,11 @@ async fn sync(path: PathBuf, root: Arc<FilePath>) -> Result<()> {
 
 fn sync_blocking(path: &FilePath, root: &FilePath) -> std::io::Result<()> {
     File::open(path)?.sync_all()?;
+    sync_directories(path, root)
+}
+
+/// Syncs the directories above a file, from its own up to `root`. Blocks.
+pub(crate) fn sync_directories(path: &FilePath, root: &FilePath) -> std::io::Result<()> {
     for directory in path.ancestors().skip(1).take_while(|directory| directory.starts_with(root)) {
         File::open(directory)?.sync_all()?;
     }

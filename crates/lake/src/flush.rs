@@ -3,22 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion_ducklake::{DuckLakeTableWriter, SnapshotCommitMetadata, TableWriteOptions, WriteMode};
-use parquet::basic::{Compression, ZstdLevel};
+use datafusion_ducklake::SnapshotCommitMetadata;
 use pintail_ducklake::{CommitExtras, TableSpec};
-use pintail_types::{Error, JournalId, JournalPosition, Result, SnapshotId, TelemetryTable};
+use pintail_types::{Error, ErrorKind, JournalId, JournalPosition, Result, SnapshotId, TelemetryTable};
 
-use crate::hot::Generation;
-use crate::rows::{conform, ordered_by_time, plain_text};
-use crate::volume::{Volume, from_ducklake};
+use crate::hot::{Generation, HotBatch};
+use crate::parquet_files;
+use crate::rows::{conform, plain_text};
+use crate::volume::Volume;
 
 /// The schema of the telemetry tables.
 pub(crate) const MAIN: &str = "main";
-
-/// Rows of one Parquet row group, as DuckDB writes them.
-const ROW_GROUP_ROWS: usize = 122_880;
 
 /// What a flush did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +48,7 @@ pub(crate) fn write(
     batch_rows: usize,
 ) -> Result<FlushReport> {
     let started = Instant::now();
+    let sealed = &not_committed(sealed, volume.head()?.1);
     let rows: usize =
         sealed.values().flat_map(|batches| batches.iter()).map(|batch| batch.rows.num_rows()).sum();
     if rows == 0 {
@@ -59,11 +56,23 @@ pub(crate) fn write(
     }
     let specs: Vec<TableSpec> = sealed.keys().map(|table| table_spec(*table)).collect();
     volume.catalog.ensure_tables(MAIN, &specs)?;
-    let runtime = tokio::runtime::Handle::current();
-    let (files, snapshot) = runtime.block_on(commit(volume, journal, sealed, position, batch_rows))?;
+    let (files, snapshot) = commit(volume, journal, sealed, position, batch_rows)?;
     let elapsed = started.elapsed();
     tracing::info!(rows, files, %snapshot, journal_position = %position, ?elapsed, "flushed");
     Ok(FlushReport { rows, files, snapshot: Some(snapshot), position })
+}
+
+/// The batches that the lake has not reached yet. A commit may have become durable although it was reported
+/// as failed; its rows come again with the next flush. Batches never straddle a flush's line.
+fn not_committed(sealed: &Generation, flushed: JournalPosition) -> Generation {
+    let pending = |batches: &Vec<HotBatch>| {
+        Arc::new(batches.iter().filter(|batch| batch.last >= flushed).cloned().collect::<Vec<_>>())
+    };
+    sealed
+        .iter()
+        .map(|(table, batches)| (*table, pending(batches)))
+        .filter(|(_, batches)| !batches.is_empty())
+        .collect()
 }
 
 /// Journal records without rows need no snapshot: only the position moves.
@@ -75,55 +84,42 @@ fn pass_over(volume: &Volume, position: JournalPosition) -> Result<FlushReport> 
     Ok(FlushReport { position, ..FlushReport::default() })
 }
 
-async fn commit(
+/// Writes the files of all tables, then commits them together with the position.
+fn commit(
     volume: &Arc<Volume>,
     journal: JournalId,
     sealed: &Generation,
     position: JournalPosition,
     batch_rows: usize,
 ) -> Result<(usize, SnapshotId)> {
-    let failed = |error| from_ducklake("the flush can't be written", error);
-    let extras = CommitExtras { metadata: vec![(volume.position_key().to_owned(), position.to_string())] };
-    let writer = DuckLakeTableWriter::new(volume.catalog.writer_with(extras), Arc::clone(&volume.store))
-        .map_err(failed)?
-        .with_options(&write_options());
     let (head, _) = volume.head()?;
-    let mut transaction = writer.transaction().with_options(&TableWriteOptions {
-        commit_metadata: SnapshotCommitMetadata::new()
-            .with_author("pintail")
-            .with_message("flush")
-            .with_extra_info(format!("journal {journal} position {position}")),
-        expected_base_snapshot_id: None,
-    });
+    let mut appends = Vec::with_capacity(sealed.len());
     for (table, batches) in sealed {
-        let stored = stored_schema(volume, head, *table).await?;
+        let schema = stored_schema(volume, head, *table)?;
+        let target = volume.catalog.append_target(MAIN, &table.name(), &schema)?;
         let batches =
-            batches.iter().map(|batch| conform(&batch.rows, &stored)).collect::<Result<Vec<_>>>()?;
-        let ordered: Vec<RecordBatch> = ordered_by_time(&batches, batch_rows)?;
-        transaction
-            .stage_write(MAIN, &table.name(), &stored, WriteMode::Append, &ordered)
-            .await
-            .map_err(failed)?;
+            batches.iter().map(|batch| conform(&batch.rows, &schema)).collect::<Result<Vec<_>>>()?;
+        appends.push(parquet_files::write(&volume.data_path, target, &schema, &batches, batch_rows)?);
     }
-    let results = transaction.commit().await.map_err(failed)?;
-    let snapshot = results.first().map(|result| SnapshotId(result.snapshot_id));
-    let snapshot = snapshot.ok_or_else(|| Error::internal("a flush with rows committed nothing"))?;
-    Ok((results.iter().map(|result| result.files_written).sum(), snapshot))
+    let about = SnapshotCommitMetadata::new()
+        .with_author("pintail")
+        .with_message("flush")
+        .with_extra_info(format!("journal {journal} position {position}"));
+    let extras = CommitExtras { metadata: vec![(volume.position_key().to_owned(), position.to_string())] };
+    let snapshot = volume.catalog.append_files(&appends, &about, extras).inspect_err(|error| {
+        // Any other error may have come after the commit was durable: then the files must stay.
+        if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Unsupported) {
+            parquet_files::discard(&volume.data_path, &appends);
+        }
+    })?;
+    Ok((appends.iter().map(|append| append.files.len()).sum(), snapshot))
 }
 
 /// The table's live columns: another program may have added some.
-async fn stored_schema(volume: &Arc<Volume>, head: SnapshotId, table: TelemetryTable) -> Result<SchemaRef> {
-    let stored = volume.table(head, MAIN, &table.name()).await?;
+fn stored_schema(volume: &Arc<Volume>, head: SnapshotId, table: TelemetryTable) -> Result<SchemaRef> {
+    let runtime = tokio::runtime::Handle::current();
+    let stored = runtime.block_on(volume.table(head, MAIN, &table.name()))?;
     stored
         .map(|stored| plain_text(&table.schema(), &stored.schema()))
         .ok_or_else(|| Error::internal(format!("table {} vanished during a flush", table.name())))
-}
-
-fn write_options() -> datafusion_ducklake::DuckLakeWriteOptions {
-    let mut options = datafusion_ducklake::DuckLakeWriteOptions::default().with_data_inlining_row_limit(0);
-    options.compression = ZstdLevel::try_new(1).ok().map(Compression::ZSTD);
-    options.max_row_group_rows = Some(ROW_GROUP_ROWS);
-    // The rows come in order already, each copied once instead of twice.
-    options.sort_on_insert = Some(false);
-    options
 }

@@ -15,6 +15,9 @@ use pintail_types::{Error, JournalPosition, Micros, Result, TelemetryTable};
 /// Batches that together reach this are not merged with their neighbours any more.
 const MERGED_ROWS: usize = 8192;
 
+/// The same in bytes; far below the 2 GiB of a text column.
+const MERGED_BYTES: usize = 32 << 20;
+
 /// How much may be held.
 #[derive(Debug, Clone, Copy)]
 pub struct HotBufferOptions {
@@ -121,7 +124,7 @@ impl HotBuffer {
         state.open_stats.oldest.get_or_insert(now);
         let batches = Arc::make_mut(state.open.entry(table).or_default());
         batches.push(batch);
-        let freed = merge_small(batches)?;
+        let freed = merge_small(batches);
         state.open_stats.bytes = state.open_stats.bytes.saturating_sub(freed);
         Ok(state.open_stats.bytes + state.flushing_stats.bytes)
     }
@@ -166,22 +169,23 @@ impl HotBuffer {
 
 /// Merges the newest batches while they are small and of similar size, so that each row is copied a
 /// logarithmic number of times; returns the bytes that this saved.
-fn merge_small(batches: &mut Vec<HotBatch>) -> Result<usize> {
+fn merge_small(batches: &mut Vec<HotBatch>) -> usize {
     let mut freed = 0;
     while let [.., before, newest] = batches.as_slice() {
         let (rows_before, rows_newest) = (before.rows.num_rows(), newest.rows.num_rows());
-        if rows_before > 2 * rows_newest || rows_before + rows_newest > MERGED_ROWS {
+        let is_large = rows_before + rows_newest > MERGED_ROWS || before.bytes + newest.bytes > MERGED_BYTES;
+        if rows_before > 2 * rows_newest || is_large {
             break;
         }
-        let rows = concat_batches(newest.rows.schema_ref(), [&before.rows, &newest.rows])
-            .map_err(|error| Error::internal("hot batches can't be merged").with_source(error))?;
+        // Rows that can't be merged stay as they are: nothing is lost by it.
+        let Ok(rows) = concat_batches(newest.rows.schema_ref(), [&before.rows, &newest.rows]) else { break };
         let merged =
             HotBatch { bytes: rows.get_array_memory_size(), rows, last: before.last.max(newest.last) };
         freed += (before.bytes + newest.bytes).saturating_sub(merged.bytes);
         batches.truncate(batches.len() - 2);
         batches.push(merged);
     }
-    Ok(freed)
+    freed
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl Lake {
     fn flush_replayed(&self, position: JournalPosition) -> Result<()> {
         let (_, sealed) = self.barrier.draw(|| position, || self.hot.begin_flush())?;
         let report = self.write(&sealed, position)?;
-        self.finish(&report)?;
+        self.finish(&report);
         self.note_commit(&report);
         Ok(())
     }
@@ -274,6 +274,12 @@ impl Lake {
     /// # Errors
     /// What the disk or the catalog says. The rows stay in memory and in the journal.
     pub async fn flush(self: &Arc<Self>) -> Result<FlushReport> {
+        // A task of its own: a caller that goes away must not let a second flush in beside this one.
+        let flush = tokio::spawn(Arc::clone(self).flush_next());
+        flush.await.map_err(|error| Error::internal("the flush panicked").with_source(error))?
+    }
+
+    async fn flush_next(self: Arc<Self>) -> Result<FlushReport> {
         let _one_at_a_time = self.flushing.lock().await;
         let result = self.flush_alone().await;
         match &result {
@@ -294,7 +300,7 @@ impl Lake {
         self.journal.durable(position).await?;
         let lake = Arc::clone(self);
         let report = blocking("a flush", move || lake.write(&sealed, position)).await?;
-        self.finish(&report)?;
+        self.finish(&report);
         Ok(report)
     }
 
@@ -303,11 +309,13 @@ impl Lake {
     }
 
     /// The rows are in files: memory and journal let go of them.
-    fn finish(&self, report: &FlushReport) -> Result<()> {
+    fn finish(&self, report: &FlushReport) {
         self.hot.end_flush();
         self.counters.hot_bytes.store(self.hot.stats().bytes, Ordering::Relaxed);
         self.room.notify_waiters();
-        self.journal.trim(report.position)
+        if let Err(error) = self.journal.trim(report.position) {
+            tracing::warn!(%error, "a journal segment that is not needed any more could not be removed");
+        }
     }
 
     fn note_commit(&self, report: &FlushReport) {

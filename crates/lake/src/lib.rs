@@ -14,6 +14,7 @@ mod hot;
 pub mod journal;
 mod lake;
 mod options;
+mod parquet_files;
 mod rows;
 mod table;
 mod views;

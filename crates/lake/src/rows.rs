@@ -41,28 +41,57 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .map_err(|error| Error::internal("a batch does not fit its table").with_source(error))
 }
 
-/// The rows ordered by `date` and `timestamp`, in batches of at most `batch_rows` rows of one day each.
-///
-/// Rows with equal times stay in their order. Each row is copied once.
-pub(crate) fn ordered_by_time(batches: &[RecordBatch], batch_rows: usize) -> Result<Vec<RecordBatch>> {
-    let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for (number, batch) in batches.iter().enumerate() {
-        let (dates, times) = keys(batch)?;
-        order.extend((0..batch.num_rows()).map(|row| (dates[row], times[row], number, row)));
-    }
-    // Mostly sorted already: the stable sort takes the runs as they come.
-    order.sort_by_key(|(date, time, _, _)| (*date, *time));
-    let sources: Vec<&RecordBatch> = batches.iter().collect();
-    let mut ordered = Vec::new();
-    for day in order.chunk_by(|left, right| left.0 == right.0) {
-        for rows in day.chunks(batch_rows.max(1)) {
-            let picks: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
-            let batch = interleave_record_batch(&sources, &picks)
-                .map_err(|error| Error::internal("rows can't be put in order").with_source(error))?;
-            ordered.push(batch);
+/// Rows of several batches in the order of `date` and `timestamp`; equal ones stay as they came.
+#[derive(Debug)]
+pub(crate) struct TimeOrder<'a> {
+    batches: Vec<&'a RecordBatch>,
+    /// Day, microseconds, batch and row.
+    order: Vec<(i32, i64, usize, usize)>,
+}
+
+impl<'a> TimeOrder<'a> {
+    /// Looks at the keys only; no row is copied.
+    pub(crate) fn of(batches: &'a [RecordBatch]) -> Result<Self> {
+        let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (number, batch) in batches.iter().enumerate() {
+            let (dates, times) = keys(batch)?;
+            order.extend((0..batch.num_rows()).map(|row| (dates[row], times[row], number, row)));
         }
+        // Mostly sorted already: the stable sort takes the runs as they come.
+        order.sort_by_key(|(date, time, _, _)| (*date, *time));
+        Ok(Self { batches: batches.iter().collect(), order })
     }
-    Ok(ordered)
+
+    /// The days, in days since 1970, each with its rows.
+    pub(crate) fn days(&self) -> impl Iterator<Item = (i32, OrderedRows<'_>)> {
+        self.order
+            .chunk_by(|left, right| left.0 == right.0)
+            .filter_map(|rows| Some((rows.first()?.0, OrderedRows { batches: &self.batches, rows })))
+    }
+}
+
+/// Rows in their order, not copied yet.
+#[derive(Debug)]
+pub(crate) struct OrderedRows<'a> {
+    batches: &'a [&'a RecordBatch],
+    rows: &'a [(i32, i64, usize, usize)],
+}
+
+impl OrderedRows<'_> {
+    /// The number of rows.
+    pub(crate) const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows in batches of at most `batch_rows`, each made when it is asked for: the only copy of a row
+    /// between the hot buffer and the file.
+    pub(crate) fn batches(&self, batch_rows: usize) -> impl Iterator<Item = Result<RecordBatch>> {
+        self.rows.chunks(batch_rows.max(1)).map(|rows| {
+            let picks: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
+            interleave_record_batch(self.batches, &picks)
+                .map_err(|error| Error::internal("rows can't be put in order").with_source(error))
+        })
+    }
 }
 
 /// The day and the microseconds of each row.
@@ -108,9 +137,16 @@ mod tests {
     #[test]
     fn rows_come_by_day_and_time_in_bounded_batches() {
         let batches = [batch(&[(2, 20, "d"), (1, 10, "a")]), batch(&[(1, 12, "c"), (1, 10, "b")])];
-        let ordered = ordered_by_time(&batches, 2).unwrap();
-        let seen: Vec<_> = ordered.iter().map(payloads).collect();
-        assert_eq!(seen, [vec!["a", "b"], vec!["c"], vec!["d"]]);
+        let order = TimeOrder::of(&batches).unwrap();
+        let days: Vec<_> = order
+            .days()
+            .map(|(day, rows)| {
+                let parts: Vec<_> = rows.batches(2).map(|part| payloads(&part.unwrap()).join(" ")).collect();
+                (day, rows.len(), parts)
+            })
+            .collect();
+        let expected = [(1, 3, vec!["a b".to_owned(), "c".to_owned()]), (2, 1, vec!["d".to_owned()])];
+        assert_eq!(days, expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The DuckLake behind the buffer: one catalog file and its directory of Parquet files.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ impl SnapshotCache {
 pub(crate) struct Volume {
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The directory of the Parquet files.
+    pub(crate) data_path: PathBuf,
     position_key: String,
     provider: Arc<dyn MetadataProvider>,
     cache: Mutex<SnapshotCache>,
@@ -75,6 +77,7 @@ impl Volume {
         let provider = runtime.block_on(catalog.provider())?;
         Ok(Self {
             store: Arc::new(DurableLocalStore::new(&options.data_path)),
+            data_path: options.data_path.clone(),
             catalog,
             position_key,
             provider,

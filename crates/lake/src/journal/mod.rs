@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use pintail_types::{Error, JournalId, JournalPosition, Result};
+use pintail_types::{Error, ErrorKind, JournalId, JournalPosition, Result};
 use tokio::sync::watch;
 
 pub use block::Block;
@@ -74,7 +74,7 @@ pub struct ReplayReport {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Records with a wrong checksum, kept aside in a `.quarantine` file.
+    /// Records with a wrong checksum, or that the visitor calls corrupt, kept aside in `.quarantine` files.
     pub damaged: u64,
 }
 
@@ -157,7 +157,7 @@ impl JournalReader {
     /// `.quarantine` file beside their segment, logged and counted; the rest goes on.
     ///
     /// # Errors
-    /// What the visitor returns, and I/O errors.
+    /// What the visitor returns, but `Corrupt`: such a record is set aside too. I/O errors.
     pub fn replay(
         &self,
         from: JournalPosition,
@@ -186,22 +186,39 @@ fn replay_segment(
     for item in segment.items(&bytes, limit) {
         match item {
             Item::Record { position, .. } if position < from => {}
-            Item::Record { position, payload } => {
-                visit(position, payload)?;
-                report.records += 1;
-                report.bytes += payload.len() as u64;
-            }
+            Item::Record { position, payload } => match visit(position, payload) {
+                Ok(()) => {
+                    report.records += 1;
+                    report.bytes += payload.len() as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%position, %error, "journal record is not understood");
+                    set_aside(segment, position, payload, report)?;
+                }
+                Err(error) => return Err(error),
+            },
             Item::Damaged { position, .. } if position < from => {}
             Item::Damaged { position, bytes } => {
-                report.damaged += 1;
-                let kept = segment.quarantine(position, bytes)?;
-                tracing::error!(%position, bytes = bytes.len(), kept = %kept.display(), "damaged journal record set aside");
+                set_aside(segment, position, bytes, report)?;
             }
             Item::Torn { position, bytes } => {
                 tracing::warn!(%position, bytes, segment = %segment.path.display(), "journal ends in a torn record: it was never synced");
             }
         }
     }
+    Ok(())
+}
+
+/// Keeps what can't be read beside the segment, and says so; the rest goes on.
+fn set_aside(
+    segment: &Segment,
+    position: JournalPosition,
+    bytes: &[u8],
+    report: &mut ReplayReport,
+) -> Result<()> {
+    report.damaged += 1;
+    let kept = segment.quarantine(position, bytes)?;
+    tracing::error!(%position, bytes = bytes.len(), kept = %kept.display(), "damaged journal record set aside");
     Ok(())
 }
 

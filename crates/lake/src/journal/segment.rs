@@ -33,7 +33,7 @@ pub(super) enum Item<'a> {
         position: JournalPosition,
         payload: &'a [u8],
     },
-    /// A record with a wrong checksum that good records follow.
+    /// A record with a wrong checksum that a good one follows; in a closed segment all that follows too.
     Damaged {
         position: JournalPosition,
         bytes: &'a [u8],
@@ -128,7 +128,7 @@ impl Segment {
         let records = bytes.get(HEADER..).unwrap_or_default();
         let length =
             limit.map_or(usize::MAX, |limit| usize::try_from(limit.0 - self.base.0).unwrap_or(usize::MAX));
-        Items { rest: &records[..records.len().min(length)], position: self.base }
+        Items { rest: &records[..records.len().min(length)], position: self.base, is_closed: limit.is_some() }
     }
 
     /// Keeps damaged bytes in a file beside the segment.
@@ -144,6 +144,8 @@ impl Segment {
 pub(super) struct Items<'a> {
     rest: &'a [u8],
     position: JournalPosition,
+    /// Whether another segment follows: then every byte was confirmed, and a bad one is damage.
+    is_closed: bool,
 }
 
 impl<'a> Iterator for Items<'a> {
@@ -154,17 +156,11 @@ impl<'a> Iterator for Items<'a> {
             return None;
         }
         let position = self.position;
-        let Some((record, rest)) = split_record(self.rest) else {
-            let bytes = self.rest.len();
-            self.rest = &[];
-            return Some(Item::Torn { position, bytes });
-        };
+        let Some((record, rest)) = split_record(self.rest) else { return Some(self.give_up(position)) };
         let good = is_good(record);
         let good_follows = || split_record(rest).is_some_and(|(next, _)| is_good(next));
         if !good && !good_follows() {
-            let bytes = self.rest.len();
-            self.rest = &[];
-            return Some(Item::Torn { position, bytes });
+            return Some(self.give_up(position));
         }
         self.rest = rest;
         self.position = advance(position, record.len());
@@ -172,6 +168,17 @@ impl<'a> Iterator for Items<'a> {
             return Some(Item::Record { position, payload: &record[RECORD_HEADER..] });
         }
         Some(Item::Damaged { position, bytes: record })
+    }
+}
+
+impl<'a> Items<'a> {
+    /// Where the next record starts can't be known.
+    fn give_up(&mut self, position: JournalPosition) -> Item<'a> {
+        let bytes = std::mem::take(&mut self.rest);
+        match self.is_closed {
+            true => Item::Damaged { position, bytes },
+            false => Item::Torn { position, bytes: bytes.len() },
+        }
     }
 }
 

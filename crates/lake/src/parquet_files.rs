@@ -1,0 +1,201 @@
+//! Rows of a flush, written as Parquet files where DuckLake looks for them.
+//!
+//! One file per table and day, in time order. A file is written under a hidden name, synced, renamed, and its
+//! directories synced, before a commit names it; what a crash leaves under a hidden name is no file of the lake.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion_ducklake::stats_collect::collect_column_stats;
+use datafusion_ducklake::{DataFileInfo, PartitionTransform};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use pintail_ducklake::{AppendTarget, AppendedFiles};
+use pintail_types::{Error, Result};
+use uuid::Uuid;
+
+use crate::durable_store::sync_directories;
+use crate::journal::io_error;
+use crate::rows::{OrderedRows, TimeOrder};
+
+/// Rows of one row group, as DuckDB writes them.
+const ROW_GROUP_ROWS: usize = 122_880;
+
+/// Bytes of a Parquet file after its metadata: the metadata's length and the magic word.
+const TRAILER: u64 = 8;
+
+/// Columns whose values hardly ever repeat: a dictionary of them is work for nothing.
+const UNIQUE_COLUMNS: [&str; 4] = ["uuid", "timestamp", "payload", "data_extra"];
+
+/// Writes the rows of one table below `data_path`, handing `batch_rows` rows to the Parquet writer at once.
+/// Blocks.
+///
+/// # Errors
+/// What the disk says; `Conflict` when the table is partitioned by something else than its day.
+pub(crate) fn write(
+    data_path: &Path,
+    target: AppendTarget,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    batch_rows: usize,
+) -> Result<AppendedFiles> {
+    let partition_id = day_partition(&target, schema)?;
+    let table = Table {
+        root: data_path,
+        directory: data_path.join(&target.schema_name).join(&target.table_name),
+        schema: with_field_ids(schema, &target.column_ids),
+        properties: properties(),
+        column_ids: &target.column_ids,
+        batch_rows,
+    };
+    let order = TimeOrder::of(batches)?;
+    let files =
+        order.days().map(|(day, rows)| table.write_day(day, &rows, partition_id)).collect::<Result<_>>()?;
+    Ok(AppendedFiles { target, files })
+}
+
+/// The id of the partition spec, when it is the one that telemetry tables have.
+fn day_partition(target: &AppendTarget, schema: &Schema) -> Result<Option<i64>> {
+    let Some(spec) = &target.partition else { return Ok(None) };
+    let date = schema.index_of("date").ok().and_then(|index| target.column_ids.get(index));
+    if let [only] = spec.columns.as_slice()
+        && only.transform == PartitionTransform::Identity
+        && Some(&only.column_id) == date
+    {
+        return Ok(Some(spec.partition_id));
+    }
+    Err(Error::conflict(format!(
+        "{}.{} is partitioned by something else than its date: set it back with ALTER TABLE … SET PARTITIONED BY (date)",
+        target.schema_name, target.table_name
+    )))
+}
+
+/// Removes files that no commit names: the commit that was to name them did not happen.
+pub(crate) fn discard(data_path: &Path, appends: &[AppendedFiles]) {
+    for AppendedFiles { target, files } in appends {
+        let directory = data_path.join(&target.schema_name).join(&target.table_name);
+        for file in files {
+            if let Err(error) = fs::remove_file(directory.join(&file.path)) {
+                tracing::warn!(%error, file = file.path, "a file that no commit names could not be removed");
+            }
+        }
+    }
+}
+
+/// The columns with the ids by which DuckLake knows them.
+fn with_field_ids(schema: &Schema, column_ids: &[i64]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(column_ids).map(|(field, id)| {
+        let id = ("PARQUET:field_id".to_owned(), id.to_string());
+        field.as_ref().clone().with_metadata(HashMap::from([id]))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn properties() -> WriterProperties {
+    let level = ZstdLevel::try_new(1).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for column in UNIQUE_COLUMNS {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
+    }
+    for column in ["payload", "data_extra"] {
+        // No page of them is ever skipped by a bound.
+        let path = ColumnPath::from(column);
+        properties = properties
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk)
+            .set_column_encoding(path, Encoding::PLAIN);
+    }
+    properties.build()
+}
+
+struct Table<'a> {
+    root: &'a Path,
+    directory: PathBuf,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    column_ids: &'a [i64],
+    batch_rows: usize,
+}
+
+impl Table<'_> {
+    /// One day's rows as one file.
+    fn write_day(&self, day: i32, rows: &OrderedRows<'_>, partition_id: Option<i64>) -> Result<DataFileInfo> {
+        let date = arrow::temporal_conversions::date32_to_datetime(day)
+            .ok_or_else(|| Error::internal(format!("day {day} is no date")))?
+            .format("%Y-%m-%d")
+            .to_string();
+        let name = format!("ducklake-{}.parquet", Uuid::now_v7());
+        let relative = if partition_id.is_some() { format!("date={date}/{name}") } else { name };
+        let path = self.directory.join(&relative);
+        let size = self.write_file(&path, rows)?;
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let stats = collect_column_stats(&path, self.column_ids, count, &[]);
+        let mut file = DataFileInfo::new(relative, size.file, count)
+            .with_footer_size(size.footer)
+            .with_column_stats(stats);
+        file.partition_id = partition_id;
+        file.partition_values = partition_id.map(|_| (0, Some(date))).into_iter().collect();
+        Ok(file)
+    }
+
+    fn write_file(&self, path: &Path, rows: &OrderedRows<'_>) -> Result<FileSize> {
+        let at = |error: std::io::Error| io_error(path, &error);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(at)?;
+        }
+        let hidden = path.with_extension("parquet.tmp");
+        let size = self.encode(&hidden, rows).inspect_err(|_| {
+            // It names nothing; a failure to remove it is the disk's, and told already.
+            let _ = fs::remove_file(&hidden);
+        })?;
+        fs::rename(&hidden, path).map_err(at)?;
+        sync_directories(path, self.root).map_err(at)?;
+        Ok(size)
+    }
+
+    fn encode(&self, path: &Path, rows: &OrderedRows<'_>) -> Result<FileSize> {
+        let at = |error: std::io::Error| io_error(path, &error);
+        let failed = |error: ParquetError| match error {
+            ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+                Ok(error) => io_error(path, &error),
+                Err(source) => Error::unavailable(format!("{}: {source}", path.display())),
+            },
+            other => Error::unavailable(format!("{}: {other}", path.display())),
+        };
+        let file = File::options().read(true).write(true).create_new(true).open(path).map_err(at)?;
+        let properties = Some(self.properties.clone());
+        let mut writer = ArrowWriter::try_new(&file, Arc::clone(&self.schema), properties).map_err(failed)?;
+        for batch in rows.batches(self.batch_rows) {
+            let columns = batch?.columns().to_vec();
+            let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+                .map_err(|error| Error::internal("rows do not fit their file").with_source(error))?;
+            writer.write(&batch).map_err(failed)?;
+        }
+        writer.close().map_err(failed)?;
+        file.sync_all().map_err(at)?;
+        size_of(&file).map_err(at)
+    }
+}
+
+struct FileSize {
+    file: i64,
+    footer: i64,
+}
+
+/// The file's length and that of its metadata, from its trailer.
+fn size_of(file: &File) -> std::io::Result<FileSize> {
+    use std::os::unix::fs::FileExt as _;
+    let bytes = file.metadata()?.len();
+    let mut length = [0; 4];
+    file.read_exact_at(&mut length, bytes.saturating_sub(TRAILER))?;
+    let footer = i64::from(u32::from_le_bytes(length));
+    Ok(FileSize { file: i64::try_from(bytes).unwrap_or(i64::MAX), footer })
+}
