@@ -235,7 +235,9 @@ fn finish_texts(texts: &mut StringBuilder) -> ArrayRef {
     let used = texts.values_slice().len();
     let rows = texts.offsets_slice().len() - 1;
     let is_roomy = texts.values_capacity() > 2 * used + 1024 || texts.offsets_capacity() > 2 * rows + 128;
-    let full = std::mem::replace(texts, StringBuilder::with_capacity(rows, used)).finish();
+    // A little more than this batch took: one that is slightly larger must not be copied into twice the room.
+    let next = StringBuilder::with_capacity(rows + rows / 8, used + used / 8);
+    let full = std::mem::replace(texts, next).finish();
     let mut array: ArrayRef = Arc::new(full);
     if is_roomy {
         // Reaches into the array because nobody else holds it yet.

@@ -333,7 +333,11 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     fn of(bytes: &'a [u8], tally: &mut Tally) -> Self {
-        let text = String::from_utf8_lossy(bytes);
+        // Text almost always: the plain check is several times as fast as the replacing one.
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        };
         let exact = matches!(text, Cow::Owned(_)).then_some(bytes);
         if exact.is_some() {
             tally.note(Note::PayloadBinary);
