@@ -1,5 +1,7 @@
 //! A lake as its users see it: rows come in, are readable at once, and stay readable exactly once.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -245,5 +247,45 @@ async fn a_new_protocol_has_its_table_at_once() {
         assert_eq!(number(&context, "SELECT count(*) FROM hep_proto_61_default").await, 1);
         assert_eq!(number(&context, "SELECT count(*) FROM hep_messages WHERE proto_type = 61").await, 1);
         lake.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_was_reported_as_failed_is_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    receive(&lake, 0, 3);
+    let in_the_way = directory.path().join("parquet/main");
+    std::fs::write(&in_the_way, "").unwrap();
+    lake.flush().await.unwrap_err();
+    std::fs::remove_file(&in_the_way).unwrap();
+    assert!(lake.stats().flush_error.is_some());
+    // As if that commit had become durable although its writer heard of an error: the lake has reached the rows.
+    let key = format!("pintail_journal_position:{}", lake.journal().id());
+    lake.catalog().set_metadata(&key, &lake.journal().end().to_string()).unwrap();
+    receive(&lake, 3, 2);
+    assert_eq!(lake.flush().await.unwrap().rows, 2);
+    let stored = "SELECT count(*) FROM homer_lake_default.main.hep_proto_100_default";
+    assert_eq!(number(&context(&lake), stored).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_filtered_alike_in_memory_and_in_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    receive(&lake, 0, 20);
+    lake.flush().await.unwrap();
+    receive(&lake, 20, 20);
+    let context = context(&lake);
+    let cases = [
+        ("payload = '5'", 1),
+        ("payload LIKE '1%' AND storage_volume = 'default'", 11),
+        ("payload IN ('3', '33') OR lower(payload) = '34'", 3),
+        ("payload > '35' AND timestamp >= '2026-11-20 10:00:30'", 4),
+        ("storage_volume = 'nowhere'", 0),
+    ];
+    for (condition, expected) in cases {
+        let sql = format!("SELECT count(*) FROM hep_proto_100_default WHERE {condition}");
+        assert_eq!(number(&context, &sql).await, expected, "{condition}");
     }
 }
