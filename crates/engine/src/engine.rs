@@ -28,6 +28,10 @@ use crate::storage::{LakeStorage, Storage, StorageCatalog};
 use crate::system::{QueriesTable, SystemTable, SystemTables};
 use crate::wire::WireProfile;
 
+/// Rows of a batch between two steps of a plan. Half of DataFusion's default: telemetry rows with payloads are
+/// wide, a dozen batches are under way in a plan, and the memory of those that are read is in no pool.
+const BATCH_ROWS: usize = 4096;
+
 /// The most memory that one partition of a sort keeps for merging its spilled runs.
 const MAX_SORT_RESERVATION: u64 = 10 << 20;
 
@@ -211,7 +215,8 @@ fn session_config(catalog: &str, partitions: usize, memory_bytes: u64) -> Sessio
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(catalog, DEFAULT_SCHEMA)
         .with_information_schema(true)
-        .with_target_partitions(partitions);
+        .with_target_partitions(partitions)
+        .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
     // Text is cast for the wire once less.
     options.sql_parser.map_string_types_to_utf8view = false;

@@ -28,6 +28,10 @@ use crate::rows::{OrderedRows, TimeOrder};
 /// Rows of one row group, as DuckDB writes them.
 const ROW_GROUP_ROWS: usize = 122_880;
 
+/// The same in bytes before compression: a reader holds a row group's column chunks at once, and rows with
+/// payloads are wide.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+
 /// Bytes of a Parquet file after its metadata: the metadata's length and the magic word.
 const TRAILER: u64 = 8;
 
@@ -102,7 +106,8 @@ fn properties() -> WriterProperties {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     for column in UNIQUE_COLUMNS {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
     }
