@@ -22,11 +22,10 @@ use crate::error::from_datafusion;
 use crate::node::NodeFacts;
 use crate::registry::QueryRegistry;
 use crate::runtime::QueryRuntime;
-use crate::session::Session;
+use crate::session::{Session, SessionOptions};
 use crate::sql_types::ForeignTypes;
 use crate::storage::{LakeStorage, Storage, StorageCatalog};
 use crate::system::{QueriesTable, SystemTable, SystemTables};
-use crate::wire::WireProfile;
 
 /// Rows of a batch between two steps of a plan. Half of DataFusion's default: telemetry rows with payloads are
 /// wide, a dozen batches are under way in a plan, and the memory of those that are read is in no pool.
@@ -114,9 +113,9 @@ impl Engine {
         self: &Arc<Self>,
         principal: Principal,
         door: &'static str,
-        profile: WireProfile,
+        options: SessionOptions,
     ) -> Session {
-        Session::new(Arc::clone(self), principal, door, profile)
+        Session::new(Arc::clone(self), principal, door, options)
     }
 
     /// All queries.

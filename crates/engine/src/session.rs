@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
+use futures::stream::BoxStream;
 use pintail_identity::Principal;
 use pintail_types::{QueryId, Result};
 
@@ -12,9 +15,20 @@ use crate::engine::Engine;
 use crate::registry::ActiveQuery;
 use crate::statement::Statement;
 use crate::stream::Limits;
+use crate::update::IngestTarget;
 use crate::wire::WireProfile;
 
-/// One caller at one door: who asks, through what, for which types. Cheap to clone.
+/// How a session starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SessionOptions {
+    /// Which types leave.
+    pub profile: WireProfile,
+    /// Whether statements that change something are refused, whoever sends them.
+    pub read_only: bool,
+}
+
+/// One caller at one door: who asks, through what, for which types. Cheap to clone; clones share their settings
+/// and temporary tables.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -22,7 +36,7 @@ struct Inner {
     engine: Arc<Engine>,
     principal: Principal,
     door: &'static str,
-    profile: WireProfile,
+    options: SessionOptions,
     state: SessionState,
 }
 
@@ -31,12 +45,12 @@ impl Session {
         engine: Arc<Engine>,
         principal: Principal,
         door: &'static str,
-        profile: WireProfile,
+        options: SessionOptions,
     ) -> Self {
         let catalogs = SessionCatalogs::new(engine.catalogs(), engine.system(), &principal);
         let mut state = engine.template().clone();
         state.register_catalog_list(Arc::new(catalogs));
-        Self(Arc::new(Inner { engine, principal, door, profile, state }))
+        Self(Arc::new(Inner { engine, principal, door, options, state }))
     }
 
     /// Plans `sql`: one SELECT, EXPLAIN, SHOW or DESCRIBE.
@@ -60,7 +74,26 @@ impl Session {
 
     /// Which types leave.
     pub fn profile(&self) -> WireProfile {
-        self.0.profile
+        self.0.options.profile
+    }
+
+    /// Whether statements that change something are refused, whoever sends them.
+    pub fn is_read_only(&self) -> bool {
+        self.0.options.read_only
+    }
+
+    /// Writes a stream of batches into a user table, as one commit: all rows or none.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` and `Invalid` as `target` says; `Forbidden` for telemetry tables, for a principal
+    /// that may not write and on a read-only listener; the first error of `batches`.
+    pub async fn ingest(
+        &self,
+        target: IngestTarget,
+        schema: SchemaRef,
+        batches: BoxStream<'static, Result<RecordBatch>>,
+    ) -> Result<u64> {
+        crate::update::ingest(self, target, schema, batches).await
     }
 
     /// The catalog of names that have none.
@@ -103,7 +136,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("principal", &self.0.principal)
             .field("door", &self.0.door)
-            .field("profile", &self.0.profile)
+            .field("options", &self.0.options)
             .finish_non_exhaustive()
     }
 }

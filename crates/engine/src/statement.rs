@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
@@ -72,7 +73,38 @@ impl Statement {
         self.0.id
     }
 
-    /// The wire schema of its rows.
+    /// Whether it changes something and has no rows: run it with [`Self::update`].
+    pub fn is_update(&self) -> bool {
+        false
+    }
+
+    /// One field for each parameter, in order, named by its position (`1`, `2`, ...), of the type that the statement
+    /// expects there. Where any type would do the field's type is `Null`.
+    pub fn parameters(&self) -> SchemaRef {
+        Arc::new(Schema::empty())
+    }
+
+    /// Runs it once for each row of `parameters`, or once without; gives the number of rows that were changed, all
+    /// executions together, or `None` where that is not known. Every call changes the tables once.
+    ///
+    /// # Errors
+    /// `Invalid` if it is a query, or if the parameters do not fit; `Forbidden` if the principal may not.
+    /// `Conflict` if somebody else changed the same at the same time. What the plan itself fails with.
+    pub async fn update(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
+        let _ = parameters;
+        Err(Error::invalid("the statement is a query"))
+    }
+
+    /// As [`Self::execute`], with the rows of all rows of `parameters`, one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::execute`], and `Invalid` if the parameters do not fit [`Self::parameters`].
+    pub async fn execute_with(&self, parameters: &RecordBatch) -> Result<QueryStream> {
+        let _ = parameters;
+        self.execute().await
+    }
+
+    /// The wire schema of its rows; no fields if it is an update.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.0.planned.schema)
     }

@@ -9,7 +9,7 @@ use arrow_flight::sql::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use pintail_engine::{Engine, Session, Statement, WireProfile};
+use pintail_engine::{Engine, Session, SessionOptions, Statement};
 use pintail_identity::Principal;
 use pintail_types::{Clock, Error, Micros, Result};
 use prost::Message as _;
@@ -80,7 +80,7 @@ impl Door {
 
     /// The engine's session for this caller.
     pub(crate) fn session(&self, principal: &Principal) -> Session {
-        self.engine.session(principal.clone(), self.name, WireProfile::Standard)
+        self.engine.session(principal.clone(), self.name, SessionOptions::default())
     }
 
     /// Plans what is asked for and gives the ticket for its rows. Nothing is run.

@@ -12,7 +12,7 @@ use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use futures::stream::Fuse;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use pintail_engine::{MAX_SQL_BYTES, QueryStream, WireProfile};
+use pintail_engine::{MAX_SQL_BYTES, QueryStream, SessionOptions};
 use pintail_identity::Principal;
 use pintail_types::{Error, Result};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ async fn answer(node: &Node, mut request: Request, shape: Shape) -> Result<Respo
         .remove::<Principal>()
         .ok_or_else(|| Error::internal("a query came past the authentication"))?;
     let sql = read_sql(request).await?;
-    let session = node.engine.session(principal, DOOR, WireProfile::Standard);
+    let session = node.engine.session(principal, DOOR, SessionOptions::default());
     let statement = session.statement(&sql).await?;
     let encoder = RowEncoder::new(&statement.schema())?;
     let rows = statement.execute().await?;

@@ -17,7 +17,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::object_store::ObjectStore;
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
-use pintail_engine::{Engine, EngineOptions, Session, Storage, StorageCatalog, WireProfile};
+use pintail_engine::{Engine, EngineOptions, Session, SessionOptions, Storage, StorageCatalog};
 use pintail_identity::Principal;
 use pintail_types::{ManualClock, Result};
 use tempfile::TempDir;
@@ -131,11 +131,11 @@ pub(crate) fn bench(limits: Limits) -> Bench {
 
 impl Bench {
     pub(crate) fn admin(&self) -> Session {
-        self.engine.session(Principal::local(), "test", WireProfile::Standard)
+        self.engine.session(Principal::local(), "test", SessionOptions::default())
     }
 
     pub(crate) fn reader(&self, name: &str) -> Session {
-        self.engine.session(Principal::new(name, ["readers"]), "test", WireProfile::Standard)
+        self.engine.session(Principal::new(name, ["readers"]), "test", SessionOptions::default())
     }
 }
 

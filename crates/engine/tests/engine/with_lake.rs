@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
     ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use futures::TryStreamExt;
-use pintail_engine::{Engine, EngineOptions, Session, Statement, TableFilter, WireProfile};
+use pintail_engine::{Engine, EngineOptions, Session, SessionOptions, Statement, TableFilter};
 use pintail_identity::Principal;
 use pintail_lake::{Block, Lake, LakeOptions};
 use pintail_types::{ErrorKind, ManualClock, TelemetryTable};
@@ -43,7 +43,7 @@ async fn bench() -> Bench {
 
 impl Bench {
     fn session(&self, principal: Principal) -> Session {
-        self.engine.session(principal, "test", WireProfile::Standard)
+        self.engine.session(principal, "test", SessionOptions::default())
     }
 
     /// Puts `count` log lines through journal and buffer, as a receiver does.

@@ -1,0 +1,6 @@
+//! Statements that change user tables, and ingest.
+
+mod ingest;
+
+pub(crate) use ingest::ingest;
+pub use ingest::{IfExists, IfMissing, IngestTarget};
