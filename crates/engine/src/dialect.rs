@@ -1,5 +1,8 @@
 //! From text to one admitted statement, with names made whole. Everything here works on the syntax tree.
 
+mod placeholders;
+mod settings;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -14,6 +17,10 @@ use pintail_types::{Error, Result};
 use crate::chains;
 use crate::error::from_datafusion;
 use crate::grammar::Grammar;
+use crate::settings::SettingChange;
+
+pub(crate) use placeholders::number_placeholders;
+use settings::setting_change;
 
 /// The longest statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 1 << 20;
@@ -29,12 +36,30 @@ const SHOW_CATALOGS: &str =
 const SHOW_SCHEMAS: &str = "SELECT catalog_name, schema_name FROM information_schema.schemata \
                             ORDER BY catalog_name, schema_name";
 
+/// A statement that is allowed.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// It has rows and changes nothing.
+    Query(Parsed),
+    /// It changes a setting of the session.
+    Setting(SettingChange),
+}
+
 /// The one statement in `sql`, if it is of a kind that is allowed.
 ///
 /// # Errors
 /// `Invalid` for text that does not parse, is empty, too long, too deep or holds several statements;
 /// `Unsupported` and `Forbidden` for statements that are not allowed.
-pub(crate) fn parse(sql: &str) -> Result<Parsed> {
+pub(crate) fn parse(sql: &str) -> Result<Admitted> {
+    let statement = read(sql)?;
+    match setting_change(&statement)? {
+        Some(change) => Ok(Admitted::Setting(change)),
+        None => query(statement).map(Admitted::Query),
+    }
+}
+
+/// The one statement in `sql`, whatever it does.
+fn read(sql: &str) -> Result<Parsed> {
     if sql.len() > MAX_SQL_BYTES {
         return Err(Error::invalid(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
     }
@@ -50,6 +75,10 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     if !statements.is_empty() {
         return Err(Error::invalid("there are several statements in the text: send them one by one"));
     }
+    Ok(statement)
+}
+
+fn query(statement: Parsed) -> Result<Parsed> {
     admit(&statement)?;
     spelled_out(statement)
 }
@@ -162,7 +191,7 @@ impl Visitor for OnlyReading {
 /// Statements that the planner does not know, as the queries they stand for.
 fn spelled_out(statement: Parsed) -> Result<Parsed> {
     let Parsed::Statement(sql) = &statement else { return Ok(statement) };
-    let (query, options) = match sql.as_ref() {
+    let (text, options) = match sql.as_ref() {
         Sql::ShowCatalogs { show_options, .. } | Sql::ShowDatabases { show_options, .. } => {
             (SHOW_CATALOGS, show_options)
         }
@@ -178,7 +207,7 @@ fn spelled_out(statement: Parsed) -> Result<Parsed> {
     {
         return Err(Error::unsupported("SHOW takes no filter here: select from information_schema.schemata"));
     }
-    parse(query)
+    query(read(text)?)
 }
 
 /// Makes two-part names whole: `x.y` is schema and table of the current catalog if that has such a

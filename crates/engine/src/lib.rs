@@ -21,6 +21,8 @@ mod grammar;
 mod like;
 mod metadata;
 mod node;
+mod parameters;
+mod ready_plan;
 mod registry;
 mod runtime;
 mod session;

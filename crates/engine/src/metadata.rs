@@ -56,7 +56,7 @@ pub struct TableInfo {
 impl Session {
     /// The names of the catalogs.
     pub fn catalogs(&self) -> Vec<String> {
-        self.state_ref().catalog_list().catalog_names()
+        self.state().catalog_list().catalog_names()
     }
 
     /// Pairs of catalog and schema. `catalog` is exact, `pattern` is for the schema.
@@ -66,7 +66,7 @@ impl Session {
             if catalog.is_some_and(|wanted| wanted != name) {
                 continue;
             }
-            let Some(provider) = self.state_ref().catalog_list().catalog(&name) else { continue };
+            let Some(provider) = self.state().catalog_list().catalog(&name) else { continue };
             let mut schemas = provider.schema_names();
             schemas.retain(|schema| schema != INFORMATION_SCHEMA);
             schemas.push(INFORMATION_SCHEMA.to_owned());
@@ -93,7 +93,7 @@ impl Session {
         {
             let reference = TableReference::full(catalog.as_str(), schema_name.as_str(), "");
             // A schema that went away between the two looks has no tables.
-            let Ok(schema) = self.state_ref().schema_for_ref(reference) else { continue };
+            let Ok(schema) = self.state().schema_for_ref(reference) else { continue };
             for name in table_names(&schema_name, schema.as_ref()) {
                 if !matches(filter.table_pattern.as_deref(), &name) {
                     continue;

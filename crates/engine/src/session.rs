@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use futures::stream::BoxStream;
+use parking_lot::Mutex;
 use pintail_identity::Principal;
 use pintail_types::{QueryId, Result};
 
@@ -37,7 +40,11 @@ struct Inner {
     principal: Principal,
     door: &'static str,
     options: SessionOptions,
-    state: SessionState,
+    /// What it started with.
+    initial: Arc<SessionState>,
+    /// What it has now: every change of a setting makes a new one.
+    state: ArcSwap<SessionState>,
+    query_timeout: Mutex<Option<Duration>>,
 }
 
 impl Session {
@@ -50,7 +57,10 @@ impl Session {
         let catalogs = SessionCatalogs::new(engine.catalogs(), engine.system(), &principal);
         let mut state = engine.template().clone();
         state.register_catalog_list(Arc::new(catalogs));
-        Self(Arc::new(Inner { engine, principal, door, options, state }))
+        let initial = Arc::new(state);
+        let state = ArcSwap::new(Arc::clone(&initial));
+        let query_timeout = Mutex::new(engine.query_timeout());
+        Self(Arc::new(Inner { engine, principal, door, options, initial, state, query_timeout }))
     }
 
     /// Plans `sql`: one SELECT, EXPLAIN, SHOW or DESCRIBE.
@@ -97,29 +107,39 @@ impl Session {
     }
 
     /// The catalog of names that have none.
-    pub fn current_catalog(&self) -> &str {
-        &self.0.state.config_options().catalog.default_catalog
+    pub fn current_catalog(&self) -> String {
+        self.0.state.load().config_options().catalog.default_catalog.clone()
     }
 
     /// The schema of names that have none.
-    pub fn current_schema(&self) -> &str {
-        &self.0.state.config_options().catalog.default_schema
+    pub fn current_schema(&self) -> String {
+        self.0.state.load().config_options().catalog.default_schema.clone()
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.0.engine
     }
 
-    /// The state to plan or run one statement in: `now()` is now.
-    pub(crate) fn state(&self) -> SessionState {
-        let mut state = self.0.state.clone();
-        state.mark_start_execution();
-        state
+    /// The state of this moment.
+    pub(crate) fn state(&self) -> Arc<SessionState> {
+        self.0.state.load_full()
     }
 
-    /// The state for looking around.
-    pub(crate) fn state_ref(&self) -> &SessionState {
-        &self.0.state
+    /// The state before any setting was changed.
+    pub(crate) fn initial_state(&self) -> &SessionState {
+        &self.0.initial
+    }
+
+    pub(crate) fn replace_state(&self, state: SessionState) {
+        self.0.state.store(Arc::new(state));
+    }
+
+    pub(crate) fn query_timeout(&self) -> Option<Duration> {
+        *self.0.query_timeout.lock()
+    }
+
+    pub(crate) fn set_query_timeout(&self, timeout: Option<Duration>) {
+        *self.0.query_timeout.lock() = timeout;
     }
 
     pub(crate) fn begin(&self, id: QueryId, sql: &str) -> ActiveQuery {
@@ -127,8 +147,15 @@ impl Session {
     }
 
     pub(crate) fn limits(&self, query: &ActiveQuery) -> Limits {
-        Limits::new(query.cancellation(), self.0.engine.query_timeout())
+        Limits::new(query.cancellation(), self.query_timeout())
     }
+}
+
+/// The state to plan or run one statement in: `now()` is now.
+pub(crate) fn at_this_moment(state: &SessionState) -> SessionState {
+    let mut state = state.clone();
+    state.mark_start_execution();
+    state
 }
 
 impl fmt::Debug for Session {

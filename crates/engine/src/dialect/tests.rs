@@ -40,7 +40,7 @@ fn two_part_names_become_whole() {
         ("SHOW CREATE TABLE lake.t", "SHOW CREATE TABLE lake.main.t"),
         ("DESCRIBE lake.t", "DESCRIBE lake.main.t"),
     ] {
-        let mut statement = parse(sql).unwrap();
+        let mut statement = read(sql).unwrap();
         complete_names(&mut statement, &catalogs(), "lake");
         assert_eq!(statement.to_string(), expected);
     }
@@ -48,13 +48,13 @@ fn two_part_names_become_whole() {
 
 #[test]
 fn long_text_is_refused() {
-    let error = parse(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES))).unwrap_err();
+    let error = read(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
 #[test]
 fn odd_text_is_refused_and_does_not_panic() {
     for sql in ["", ";", "'", "\"", "\0", "SELECT", "/*", "SELECT 1 /* 'x", "é", "SELECT * FROM"] {
-        assert_eq!(parse(sql).unwrap_err().kind(), ErrorKind::Invalid, "{sql}");
+        assert_eq!(read(sql).unwrap_err().kind(), ErrorKind::Invalid, "{sql}");
     }
 }

@@ -146,7 +146,11 @@ pub(crate) async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch
 
 /// The first column of all rows, as text.
 pub(crate) async fn column(session: &Session, sql: &str) -> Vec<String> {
-    let batches = rows(session, sql).await.unwrap();
+    text_of(&rows(session, sql).await.unwrap())
+}
+
+/// The first column of `batches`, as text.
+pub(crate) fn text_of(batches: &[RecordBatch]) -> Vec<String> {
     batches
         .iter()
         .flat_map(|batch| {

@@ -24,8 +24,8 @@ async fn catalogs_and_schemas() {
     let (admin, reader) = (bench.admin(), bench.reader("grafana"));
     assert_eq!(admin.catalogs(), ["homer_lake", "homer_lake_default"]);
     assert_eq!(reader.catalogs(), ["homer_lake"]);
-    assert_eq!((reader.current_catalog(), reader.current_schema()), ("homer_lake", "main"));
     let pair = |catalog: &str, schema: &str| (catalog.to_owned(), schema.to_owned());
+    assert_eq!((reader.current_catalog(), reader.current_schema()), pair("homer_lake", "main"));
     assert_eq!(
         reader.schemas(None, None),
         [pair("homer_lake", "main"), pair("homer_lake", "system"), pair("homer_lake", "information_schema")]

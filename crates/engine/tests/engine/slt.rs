@@ -71,11 +71,11 @@ async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), S
         ["as", "local"] => *session = bench.admin(),
         ["as", name] => *session = bench.reader(name),
         ["statement", "ok"] => {
-            rows(session, body).await.map_err(|error| error.to_string())?;
+            execute(session, body).await.map_err(|error| error.to_string())?;
         }
         ["statement", "error", kind, ..] => {
             let text = head.split_once(kind).unwrap().1.trim();
-            check_error(rows(session, body).await.err(), kind, text)?;
+            check_error(execute(session, body).await.err(), kind, text)?;
         }
         ["query", order @ ..] => {
             let (sql, expected) = body.split_once("----\n").ok_or("no ---- in the record")?;
@@ -92,6 +92,15 @@ async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), S
         _ => return Err("unknown record".to_owned()),
     }
     Ok(())
+}
+
+/// Runs a query or an update.
+async fn execute(session: &Session, sql: &str) -> Result<(), Error> {
+    let statement = session.statement(sql).await?;
+    match statement.is_update() {
+        true => statement.update(None).await.map(drop),
+        false => rows(session, sql).await.map(drop),
+    }
 }
 
 fn check_error(error: Option<Error>, kind: &str, text: &str) -> Result<(), String> {

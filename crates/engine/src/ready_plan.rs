@@ -1,0 +1,105 @@
+//! A plan that is kept between executions, with as much of the work done as the next one may use.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result as DataFusionResult, ScalarValue};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+
+/// A plan that can be run again and again, each time with other values for its parameters.
+#[derive(Debug)]
+pub(crate) enum ReadyPlan {
+    /// Optimized once: nothing in it depends on when it runs.
+    Optimized(LogicalPlan),
+    /// Optimized at each execution: `now()` and its like become constants then, and a limit that is a parameter
+    /// decides how rows are sorted.
+    AsWritten(LogicalPlan),
+}
+
+impl ReadyPlan {
+    pub(crate) fn new(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<Self> {
+        if depends_on_execution(&plan)? {
+            return Ok(Self::AsWritten(plan));
+        }
+        state.optimize(&plan).map(Self::Optimized)
+    }
+
+    /// The schema of the plan, before types are made those of the wire.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let (Self::Optimized(plan) | Self::AsWritten(plan)) = self;
+        Arc::clone(plan.schema().inner())
+    }
+
+    /// Runs it with `values` as its parameters.
+    pub(crate) async fn start(
+        &self,
+        state: &SessionState,
+        values: Vec<ScalarValue>,
+        context: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
+        execute_stream(self.physical(state, values).await?, context)
+    }
+
+    async fn physical(
+        &self,
+        state: &SessionState,
+        values: Vec<ScalarValue>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        match self {
+            Self::AsWritten(plan) => state.create_physical_plan(&bound(plan, values)?).await,
+            Self::Optimized(plan) if values.is_empty() => {
+                state.query_planner().create_physical_plan(plan, state).await
+            }
+            Self::Optimized(plan) => {
+                let plan = simplified(state, bound(plan, values)?)?;
+                state.query_planner().create_physical_plan(&plan, state).await
+            }
+        }
+    }
+}
+
+fn bound(plan: &LogicalPlan, values: Vec<ScalarValue>) -> DataFusionResult<LogicalPlan> {
+    match values.is_empty() {
+        true => Ok(plan.clone()),
+        false => plan.clone().replace_params_with_values(&values.into()),
+    }
+}
+
+/// Folds what the values made constant, so that scans can leave files out by it.
+fn simplified(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(SimplifyExpressions::new())];
+    Optimizer::with_rules(rules).optimize(plan, state, |_, _| {})
+}
+
+fn depends_on_execution(plan: &LogicalPlan) -> DataFusionResult<bool> {
+    let mut depends = false;
+    plan.apply_with_subqueries(|node| {
+        depends |= match node {
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => true,
+            LogicalPlan::Limit(limit) => {
+                [&limit.skip, &limit.fetch].into_iter().flatten().any(|rows| has_placeholder(rows))
+            }
+            _ => false,
+        };
+        node.apply_expressions(|expression| {
+            depends |= expression.exists(|part| Ok(is_stable_function(part)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if depends { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(depends)
+}
+
+fn has_placeholder(expression: &Expr) -> bool {
+    expression.exists(|part| Ok(matches!(part, Expr::Placeholder(_)))).unwrap_or(true)
+}
+
+/// Whether it is one value during an execution and may be another one in the next.
+fn is_stable_function(expression: &Expr) -> bool {
+    matches!(expression, Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Stable)
+}

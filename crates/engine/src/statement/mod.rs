@@ -1,0 +1,176 @@
+//! One statement: planned once, executed as often as its caller wants.
+
+mod query;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use pintail_types::{Error, QueryId, Result};
+
+use self::query::Query;
+use crate::dialect::{Admitted, parse};
+use crate::parameters;
+use crate::session::Session;
+use crate::settings::SettingChange;
+use crate::stream::QueryStream;
+use crate::wire::wire_schema;
+
+/// A planned statement. Cheap to clone.
+#[derive(Clone)]
+pub struct Statement(Arc<Inner>);
+
+struct Inner {
+    session: Session,
+    id: QueryId,
+    sql: String,
+    work: Work,
+    executed: AtomicBool,
+}
+
+/// What there is to do.
+enum Work {
+    Query(Query),
+    Setting(SettingChange),
+}
+
+impl Statement {
+    /// Parses and plans `sql`; listed as a query while it lasts, and as a failed one if it fails.
+    pub(crate) async fn plan(session: Session, sql: &str) -> Result<Self> {
+        let id = QueryId::new();
+        let query = session.begin(id, sql);
+        let limits = session.limits(&query);
+        let planning = {
+            let (session, sql) = (session.clone(), sql.to_owned());
+            async move {
+                let work = match parse(&sql)? {
+                    Admitted::Query(parsed) => Work::Query(Query::plan(session.clone(), parsed).await?),
+                    Admitted::Setting(change) => Work::Setting(change),
+                };
+                Ok(Self(Arc::new(Inner { session, id, sql, work, executed: AtomicBool::new(false) })))
+            }
+        };
+        let outcome = limits.guard(session.engine().runtime().run(planning)).await;
+        match &outcome {
+            Ok(_) => query.forget(),
+            Err(error) => query.close(Err(error)),
+        }
+        outcome
+    }
+
+    /// The id of its first execution.
+    pub fn id(&self) -> QueryId {
+        self.0.id
+    }
+
+    /// Whether it changes something and has no rows: run it with [`Self::update`].
+    pub fn is_update(&self) -> bool {
+        matches!(self.0.work, Work::Setting(_))
+    }
+
+    /// One field for each parameter, in order, named by its position (`1`, `2`, ...), of the type that the statement
+    /// expects there; text where any type would do.
+    pub fn parameters(&self) -> SchemaRef {
+        wire_schema(&self.planned_parameters(), self.0.session.profile())
+    }
+
+    /// The same in the types of the plan.
+    fn planned_parameters(&self) -> SchemaRef {
+        match &self.0.work {
+            Work::Query(query) => query.parameters(),
+            Work::Setting(_) => Arc::new(Schema::empty()),
+        }
+    }
+
+    /// The wire schema of its rows; no fields if it is an update.
+    pub fn schema(&self) -> SchemaRef {
+        match &self.0.work {
+            Work::Query(query) => query.schema(),
+            Work::Setting(_) => Arc::new(Schema::empty()),
+        }
+    }
+
+    /// The text it was made of.
+    pub fn sql(&self) -> &str {
+        &self.0.sql
+    }
+
+    /// Runs it once for each row of `parameters`, or once without; gives the number of rows that were changed, all
+    /// executions together, or `None` where that is not known. Every call changes the tables once.
+    ///
+    /// # Errors
+    /// `Invalid` if it is a query, or if the parameters do not fit; `Forbidden` if the principal may not.
+    /// `Conflict` if somebody else changed the same at the same time. What the plan itself fails with.
+    pub async fn update(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
+        match &self.0.work {
+            Work::Query(_) => Err(Error::invalid("the statement is a query")),
+            Work::Setting(change) => {
+                if let Some(parameters) = parameters {
+                    parameters::rows(&Schema::empty(), parameters)?;
+                }
+                self.0.session.change(change)?;
+                Ok(Some(0))
+            }
+        }
+    }
+
+    /// Runs it on what the tables hold now. Every execution is a query of its own.
+    ///
+    /// # Errors
+    /// `Invalid` if it has parameters or is an update. `Conflict` if a table changed so that the announced schema does
+    /// not hold any more: plan it again. `Exhausted` if too many queries wait. What the plan itself fails with.
+    /// `DeadlineExceeded` and `Cancelled` as for the stream.
+    pub async fn execute(&self) -> Result<QueryStream> {
+        match self.planned_parameters().fields().len() {
+            0 => self.execute_rows(vec![Vec::new()]).await,
+            count => Err(Error::invalid(format!("the statement has {count} parameters, none were bound"))),
+        }
+    }
+
+    /// As [`Self::execute`], with the rows of all rows of `parameters`, one after the other, all of one moment.
+    ///
+    /// # Errors
+    /// As [`Self::execute`], and `Invalid` if the parameters do not fit [`Self::parameters`].
+    pub async fn execute_with(&self, parameters: &RecordBatch) -> Result<QueryStream> {
+        self.execute_rows(parameters::rows(&self.planned_parameters(), parameters)?).await
+    }
+
+    async fn execute_rows(&self, values: Vec<Vec<ScalarValue>>) -> Result<QueryStream> {
+        let inner = Arc::clone(&self.0);
+        let engine = self.0.session.engine();
+        let id = if inner.executed.swap(true, Ordering::Relaxed) { QueryId::new() } else { inner.id };
+        let query = inner.session.begin(id, &inner.sql);
+        let limits = inner.session.limits(&query);
+        let (runtime_env, memory) = engine.query_memory();
+        let start = async move {
+            match &inner.work {
+                Work::Query(query) => query.start(runtime_env, values).await,
+                Work::Setting(_) => Err(Error::invalid("the statement has no rows: run it as an update")),
+            }
+        };
+        let started = limits
+            .guard(async {
+                query.admit().await?;
+                engine.runtime().run(start).await
+            })
+            .await;
+        let plan = match started {
+            Ok(plan) => plan,
+            Err(error) => {
+                query.close(Err(&error));
+                return Err(error);
+            }
+        };
+        query.started(memory);
+        QueryStream::start(plan, self.schema(), query, limits, engine.runtime())
+    }
+}
+
+impl fmt::Debug for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").field("id", &self.0.id).field("sql", &self.0.sql).finish_non_exhaustive()
+    }
+}

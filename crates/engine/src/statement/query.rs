@@ -1,0 +1,185 @@
+//! A statement with rows: its plan, kept between executions.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SQLOptions;
+use datafusion::sql::parser::Statement as Parsed;
+use futures::{StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use pintail_types::{Error, Result};
+
+use crate::dialect::{complete_names, number_placeholders, table_functions};
+use crate::error::from_datafusion;
+use crate::parameters;
+use crate::ready_plan::ReadyPlan;
+use crate::session::{Session, at_this_moment};
+use crate::wire::wire_schema;
+
+/// A statement with rows.
+pub(super) struct Query {
+    session: Session,
+    /// The session's state when the statement was planned: names stay what they were then.
+    state: Arc<SessionState>,
+    parsed: Parsed,
+    /// How many parameters the text has.
+    parameter_count: usize,
+    /// The schemas that were announced; later plans must have the same.
+    announced: Announced,
+    /// The newest plan.
+    planned: Mutex<Arc<Planned>>,
+}
+
+/// What a statement's caller was told of it.
+#[derive(Debug, Clone)]
+struct Announced {
+    /// The wire schema of the rows.
+    schema: SchemaRef,
+    /// One field for each parameter.
+    parameters: SchemaRef,
+}
+
+/// A plan and what it was made for.
+struct Planned {
+    plan: ReadyPlan,
+    /// The storage's number when the plan was made: while it stays, the plan holds.
+    generation: i64,
+}
+
+impl Query {
+    pub(super) async fn plan(session: Session, mut parsed: Parsed) -> Result<Self> {
+        let parameter_count = number_placeholders(&mut parsed)?;
+        let base = session.state();
+        let mut state = at_this_moment(&base);
+        let generation = session.engine().storage().pin(state.config_mut()).await?;
+        complete_names(&mut parsed, state.catalog_list().as_ref(), &session.current_catalog());
+        let (plan, announced) = plan_in(&session, &state, &parsed, parameter_count).await?;
+        let planned = Mutex::new(Arc::new(Planned { plan, generation }));
+        Ok(Self { session, state: base, parsed, parameter_count, announced, planned })
+    }
+
+    /// The wire schema of the rows.
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.announced.schema)
+    }
+
+    /// One field for each parameter, in the types of the plan.
+    pub(super) fn parameters(&self) -> SchemaRef {
+        Arc::clone(&self.announced.parameters)
+    }
+
+    /// Binds the query to this moment and to `values`, and starts its plan once for each of them.
+    pub(super) async fn start(
+        &self,
+        runtime_env: Arc<RuntimeEnv>,
+        mut values: Vec<Vec<ScalarValue>>,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut state = at_this_moment(&self.state);
+        let generation = self.session.engine().storage().pin(state.config_mut()).await?;
+        let planned = self.planned_for(&state, generation).await?;
+        let context = Arc::new(TaskContext::from(&state).with_runtime(runtime_env));
+        if values.len() == 1
+            && let Some(row) = values.pop()
+        {
+            return planned.plan.start(&state, row, context).await.map_err(|error| from_datafusion(&error));
+        }
+        let schema = planned.plan.schema();
+        let all = futures::stream::iter(values)
+            .then(move |row| {
+                let (planned, state, context) = (Arc::clone(&planned), state.clone(), Arc::clone(&context));
+                async move { planned.plan.start(&state, row, context).await }
+            })
+            .try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)))
+    }
+
+    /// The plan, made again if a table may have changed.
+    async fn planned_for(&self, state: &SessionState, generation: i64) -> Result<Arc<Planned>> {
+        let planned = Arc::clone(&self.planned.lock());
+        if planned.generation == generation {
+            return Ok(planned);
+        }
+        let (plan, announced) = plan_in(&self.session, state, &self.parsed, self.parameter_count).await?;
+        if !same_columns(&announced.schema, &self.announced.schema)
+            || !same_columns(&announced.parameters, &self.announced.parameters)
+        {
+            return Err(Error::conflict("a table changed since the statement was planned: plan it again"));
+        }
+        let planned = Arc::new(Planned { plan, generation });
+        *self.planned.lock() = Arc::clone(&planned);
+        Ok(planned)
+    }
+}
+
+fn same_columns(one: &Schema, other: &Schema) -> bool {
+    let columns = |schema: &Schema| -> Vec<_> {
+        let fields = schema.fields().iter();
+        fields.map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable())).collect()
+    };
+    columns(one) == columns(other)
+}
+
+async fn plan_in(
+    session: &Session,
+    state: &SessionState,
+    parsed: &Parsed,
+    parameter_count: usize,
+) -> Result<(ReadyPlan, Announced)> {
+    let plan = match state.statement_to_plan(parsed.clone()).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            return Err(match missing_table(state, parsed).await {
+                Some(missing) => missing,
+                None => parameters::hint(from_datafusion(&error), parameter_count),
+            });
+        }
+    };
+    // The statement was admitted by its syntax tree; this holds the planner to it.
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)
+        .map_err(|error| from_datafusion(&error))?;
+    let (plan, parameters) = parameters::typed(state, plan, parameter_count)?;
+    let schema = wire_schema(&result_schema(state, &plan)?, session.profile());
+    let plan = ReadyPlan::new(state, plan).map_err(|error| from_datafusion(&error))?;
+    Ok((plan, Announced { schema, parameters }))
+}
+
+/// The schema that the rows will have: coercion, as of the sides of a UNION, may change it.
+fn result_schema(state: &SessionState, plan: &LogicalPlan) -> Result<Schema> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)) {
+        return Ok(plan.schema().as_arrow().clone());
+    }
+    let analyzed = state
+        .analyzer()
+        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+        .map_err(|error| from_datafusion(&error))?;
+    Ok(analyzed.schema().as_arrow().clone())
+}
+
+/// The error for a statement that names a table which does not exist.
+async fn missing_table(state: &SessionState, parsed: &Parsed) -> Option<Error> {
+    let functions = table_functions(parsed);
+    for reference in state.resolve_table_references(parsed).ok()? {
+        if reference.schema().is_none() && functions.contains(reference.table()) {
+            continue;
+        }
+        let catalog = &state.config_options().catalog;
+        let name = reference.clone().resolve(&catalog.default_catalog, &catalog.default_schema);
+        let exists = match state.schema_for_ref(reference.clone()) {
+            Ok(schema) => schema.table(&name.table).await.ok()?.is_some(),
+            Err(_) => false,
+        };
+        if !exists {
+            return Some(Error::not_found(format!("table {reference} does not exist")));
+        }
+    }
+    None
+}
