@@ -96,7 +96,7 @@ pub(crate) async fn act(door: &Door, caller: &Caller, action: Action) -> Result<
         "GetSessionOptions" => Ok(Some(encode(&session_options(&door.session(&caller.principal))))),
         "CloseSession" => {
             if let Some(session) = &caller.session {
-                door.access.close_session(session)?;
+                door.access.sessions.close(session);
             }
             Ok(Some(encode(&CloseSessionResult { status: CloseStatus::Closed.into() })))
         }

@@ -10,7 +10,7 @@ use arrow_flight::sql::{
 use bytes::Bytes;
 use futures::StreamExt;
 use pintail_engine::{Engine, Session, SessionOptions, Statement};
-use pintail_identity::Principal;
+use pintail_identity::{Authenticator, Principal};
 use pintail_types::{Clock, Error, Micros, Result};
 use prost::Message as _;
 
@@ -59,7 +59,7 @@ pub(crate) struct Prepared {
 }
 
 impl Door {
-    pub(crate) fn new(engine: Arc<Engine>, access: Access, options: &DoorOptions) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, authenticator: Authenticator, options: DoorOptions) -> Self {
         let store = |kind, capacity, lifetime| {
             Store::new(
                 kind,
@@ -72,7 +72,7 @@ impl Door {
         Self {
             engine,
             name: options.name,
-            access,
+            access: Access::new(authenticator, options.sessions),
             tickets: store(HandleKind::Ticket, MAX_TICKETS, TICKET_LIFETIME),
             prepared: store(HandleKind::Prepared, MAX_PREPARED, PREPARED_LIFETIME),
         }

@@ -15,8 +15,6 @@ pub(crate) enum HandleKind {
     Ticket = 1,
     /// A prepared statement.
     Prepared = 2,
-    /// A session that Handshake opened.
-    Session = 3,
 }
 
 /// The content of a handle.

@@ -17,6 +17,7 @@ mod access;
 mod actions;
 mod columns;
 mod command;
+mod connection;
 mod door;
 mod encode;
 mod fetch;

@@ -4,6 +4,7 @@
 //! here with a body of its own; all else goes to tonic's server.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,6 +19,7 @@ use tonic::codegen::{BoxFuture, Service as HttpService, http};
 use tonic::server::NamedService;
 
 use crate::access::Caller;
+use crate::connection::Peer;
 use crate::fetch::FetchBody;
 use crate::service::Service;
 use crate::status::status;
@@ -71,29 +73,34 @@ impl HttpService<http::Request<Body>> for Listener {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
         let is_handshake = method == "Handshake";
         let is_do_get = method == "DoGet";
-        let caller = match self.door.access.caller(request.headers()) {
-            Ok(caller) => Some(caller),
-            // A Handshake may carry its credentials in its first message, and answers for itself.
-            Err(_) if is_handshake && !request.headers().contains_key(http::header::AUTHORIZATION) => None,
-            Err(error) => {
-                let refused = status(&error);
-                return Box::pin(async move { Ok(refused.into_http()) });
-            }
-        };
-        match caller {
-            Some(caller) if is_do_get => {
-                let service = self.service.clone();
-                Box::pin(async move { Ok(do_get(&service, &caller, request.into_body()).await) })
-            }
-            caller => {
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
+        let (service, door) = (self.service.clone(), std::sync::Arc::clone(&self.door));
+        let mut methods = if is_handshake { self.handshakes.clone() } else { self.methods.clone() };
+        Box::pin(async move {
+            let peer = peer_of(request.extensions());
+            let caller = match door.access.caller(request.headers(), peer).await {
+                Ok(caller) => Some(caller),
+                // A Handshake may carry its credentials in its first message, and answers for itself.
+                Err(_) if is_handshake && !request.headers().contains_key(http::header::AUTHORIZATION) => {
+                    None
                 }
-                let mut methods = if is_handshake { self.handshakes.clone() } else { self.methods.clone() };
-                Box::pin(async move { methods.call(request).await })
+                Err(error) => return Ok(status(&error).into_http()),
+            };
+            match caller {
+                Some(caller) if is_do_get => Ok(do_get(&service, &caller, request.into_body()).await),
+                caller => {
+                    if let Some(caller) = caller {
+                        request.extensions_mut().insert(caller);
+                    }
+                    methods.call(request).await
+                }
             }
-        }
+        })
     }
+}
+
+/// The other end of the connection that a request came over.
+pub(crate) fn peer_of(extensions: &http::Extensions) -> Option<IpAddr> {
+    extensions.get::<Peer>().map(|peer| peer.0)
 }
 
 async fn do_get(service: &Service, caller: &Caller, body: Body) -> http::Response<Body> {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pintail_engine::Engine;
-use pintail_identity::{Authenticator, Signer};
+use pintail_identity::sessions::Sessions;
+use pintail_identity::{Authenticator, Signer, tls};
 use pintail_types::{Clock, Error, Result};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
-use crate::access::Access;
+use crate::connection::connections;
 use crate::door::Door;
 use crate::listener::Listener;
 
@@ -34,12 +33,14 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a listener is told.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DoorOptions {
     /// The listener's name, as in the ready file and in `system.queries.door`.
     pub name: &'static str,
-    /// Seals tickets, prepared handles and session tokens.
+    /// Seals tickets and prepared handles.
     pub signer: Signer,
+    /// What Handshake opens.
+    pub sessions: Sessions,
     /// When handles expire.
     pub clock: Arc<dyn Clock>,
 }
@@ -55,8 +56,8 @@ pub struct FlightDoor {
 impl FlightDoor {
     /// A door to `engine` for those whom `authenticator` lets in.
     pub fn new(engine: Arc<Engine>, authenticator: Authenticator, options: DoorOptions) -> Self {
-        let access = Access::new(authenticator, options.signer.clone(), Arc::clone(&options.clock));
-        Self { name: options.name, door: Arc::new(Door::new(engine, access, &options)) }
+        let name = options.name;
+        Self { name, door: Arc::new(Door::new(engine, authenticator, options)) }
     }
 
     /// Serves connections of `listener` until `shutdown`; then no new request is taken, and results on their
@@ -64,9 +65,9 @@ impl FlightDoor {
     ///
     /// # Errors
     /// `Unavailable` if the listener breaks.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+    pub async fn serve(self, listener: tls::Listener, shutdown: CancellationToken) -> Result<()> {
         let name = self.name;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = connections(listener);
         let stopped = shutdown.clone();
         let server = Server::builder()
             .initial_stream_window_size(RECEIVE_WINDOW)

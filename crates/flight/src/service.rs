@@ -19,7 +19,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use pintail_identity::Credentials;
+use pintail_identity::{Credentials, Login};
 use pintail_types::{Error, Result as PintailResult};
 use prost::Message as _;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
@@ -30,6 +30,7 @@ use crate::actions;
 use crate::command::{Asked, of_descriptor, of_ticket};
 use crate::door::Door;
 use crate::fetch::Fetch;
+use crate::listener::peer_of;
 use crate::status::status;
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -80,13 +81,14 @@ impl Service {
         if let Ok(caller) = caller_of(&request) {
             return Ok(caller);
         }
+        let peer = peer_of(request.extensions());
         let first = request.into_inner().message().await?;
         let basic = first.and_then(|message| BasicAuth::decode(message.payload).ok());
         let credentials = match basic {
             Some(BasicAuth { username, password }) => Credentials::Basic { user: username, password },
             None => Credentials::None,
         };
-        self.door.access.caller_with(credentials).map_err(|error| status(&error))
+        self.door.access.caller_with(Login::new(credentials, peer)).await.map_err(|error| status(&error))
     }
 
     async fn put(
@@ -156,7 +158,7 @@ impl FlightService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         let caller = self.handshake_caller(request).await?;
-        let token = self.door.access.open_session(caller.principal);
+        let (token, _) = self.door.access.sessions.open(caller.principal).map_err(|error| status(&error))?;
         let bearer = AsciiMetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|_| Status::internal("the session token is not ASCII"))?;
         let mut trailers = MetadataMap::new();

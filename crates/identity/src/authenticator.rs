@@ -2,65 +2,27 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pintail_types::{Error, Result};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::{Credentials, Principal};
-
-/// A configured token: only its SHA-256 is kept.
-#[derive(Clone)]
-pub struct TokenEntry {
-    /// The principal's name.
-    pub name: String,
-    /// SHA-256 of the token's bytes.
-    pub sha256: [u8; 32],
-    /// The principal's groups.
-    pub groups: Vec<String>,
-}
-
-impl TokenEntry {
-    /// An entry whose digest is given as 64 hexadecimal digits, as it stands in the configuration.
-    ///
-    /// # Errors
-    /// `Invalid` if `sha256` is anything else.
-    pub fn from_hex(name: impl Into<String>, sha256: &str, groups: Vec<String>) -> Result<Self> {
-        let name = name.into();
-        let digest = decode_hex(sha256)
-            .ok_or_else(|| Error::invalid(format!("token '{name}': sha256 must be 64 hexadecimal digits")))?;
-        Ok(Self { name, sha256: digest, groups })
-    }
-}
-
-impl fmt::Debug for TokenEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenEntry")
-            .field("name", &self.name)
-            .field("groups", &self.groups)
-            .finish_non_exhaustive()
-    }
-}
-
-fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u32> = text.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]))
-        .collect::<Result<_, _>>()
-        .ok()?;
-    if digits.len() != 64 {
-        return None;
-    }
-    bytes.try_into().ok()
-}
+use crate::login_limit::Attempt;
+use crate::oidc::{OidcProvider, is_jwt, issuer_of};
+use crate::tokens::{TokenEntry, Tokens};
+use crate::users::{Checked, Users};
+use crate::{Credentials, Login, LoginLimit, Principal};
 
 /// Decides who a caller of one listener is.
 pub struct Authenticator {
     listener: String,
-    entries: Vec<TokenEntry>,
+    /// The listener's own token, as it stands in its section.
+    own: Option<TokenEntry>,
+    tokens: Tokens,
+    users: Option<Arc<Users>>,
+    providers: Vec<Arc<OidcProvider>>,
     allow_unauthenticated: bool,
     loopback: bool,
+    limit: Option<Arc<LoginLimit>>,
 }
 
 impl Authenticator {
@@ -76,13 +38,41 @@ impl Authenticator {
         allow_unauthenticated: bool,
         loopback: bool,
     ) -> Self {
+        let own = auth_token.filter(|token| !token.is_empty());
+        let own = own.map(|token| TokenEntry::of_token(listener, &token, vec![Principal::ADMIN.to_owned()]));
         let mut entries = tokens;
-        if let Some(token) = auth_token.filter(|token| !token.is_empty()) {
-            let sha256 = Sha256::digest(token.as_bytes()).into();
-            let groups = vec![Principal::ADMIN.to_owned()];
-            entries.push(TokenEntry { name: listener.to_owned(), sha256, groups });
+        entries.extend(own.clone());
+        Self {
+            listener: listener.to_owned(),
+            own,
+            tokens: Tokens::new(entries),
+            users: None,
+            providers: Vec::new(),
+            allow_unauthenticated,
+            loopback,
+            limit: None,
         }
-        Self { listener: listener.to_owned(), entries, allow_unauthenticated, loopback }
+    }
+
+    /// The same gate, which lets in these users too.
+    #[must_use]
+    pub fn with_users(mut self, users: Arc<Users>) -> Self {
+        self.users = Some(users);
+        self
+    }
+
+    /// The same gate, which lets in whom these identity providers know.
+    #[must_use]
+    pub fn with_providers(mut self, providers: impl IntoIterator<Item = Arc<OidcProvider>>) -> Self {
+        self.providers.extend(providers);
+        self
+    }
+
+    /// The same gate, which refuses an address after too many failures.
+    #[must_use]
+    pub fn with_login_limit(mut self, limit: Arc<LoginLimit>) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// The listener's name.
@@ -90,9 +80,16 @@ impl Authenticator {
         &self.listener
     }
 
+    /// What keys of this listener's sessions are made for. It changes with the listener's own token, and when
+    /// credentials are configured for the first time: sessions of before are not taken then.
+    pub fn session_purpose(&self) -> String {
+        let own = self.own.as_ref().map(TokenEntry::hex).unwrap_or_default();
+        format!("session/{}/{}/{own}", self.listener, if self.has_credentials() { "gated" } else { "open" })
+    }
+
     /// Whether any credential is configured.
     pub fn has_credentials(&self) -> bool {
-        !self.entries.is_empty()
+        !self.tokens.is_empty() || self.users.is_some() || !self.providers.is_empty()
     }
 
     /// Whether a caller that shows nothing is refused.
@@ -100,28 +97,106 @@ impl Authenticator {
         !self.allow_unauthenticated && (self.has_credentials() || !self.loopback)
     }
 
-    /// Who the caller is. A token counts as a bearer, as a Basic password under any user, and as a
-    /// Basic user.
+    /// Who the caller is.
+    ///
+    /// A token counts as a bearer, as a Basic password under any user, and as a Basic user. User and password are
+    /// looked for in the file of users, then with each identity provider in turn; a user of the file is not asked for
+    /// elsewhere.
     ///
     /// # Errors
-    /// `Unauthenticated` for missing, unknown or unreadable credentials. Where no credential is
-    /// configured, any readable one is as good as none.
-    pub fn authenticate(&self, credentials: Credentials<'_>) -> Result<Principal> {
-        if let Credentials::Malformed(problem) = credentials {
+    /// `Unauthenticated` for missing, unknown or unreadable credentials; `Exhausted` for any from an address
+    /// with too many failures; `Unavailable` if only an identity provider that is away could tell. Where no
+    /// credential is configured, any readable one is as good as none.
+    pub async fn authenticate(&self, login: Login<'_>) -> Result<Principal> {
+        if let Credentials::Malformed(problem) = login.credentials {
             return Err(Error::unauthenticated(problem));
         }
         if !self.has_credentials() {
             return self.without_credentials();
         }
-        let found = match credentials {
-            Credentials::None if self.allow_unauthenticated => return Ok(Principal::anonymous()),
+        let secret = match &login.credentials {
+            Credentials::Bearer(token) => *token,
+            Credentials::Basic { password, .. } => password.as_str(),
+            Credentials::None | Credentials::Malformed(_) if self.allow_unauthenticated => {
+                return Ok(Principal::anonymous());
+            }
             Credentials::None | Credentials::Malformed(_) => {
                 return Err(Error::unauthenticated("credentials are required: send a bearer token"));
             }
-            Credentials::Bearer(token) => self.find(token),
-            Credentials::Basic { user, password } => self.find(&password).or_else(|| self.find(&user)),
+        };
+        // A signature can't be guessed: such a token neither counts as a guess, nor waits for those of others.
+        if !self.providers.is_empty() && is_jwt(secret) {
+            return self.jwt(secret).await;
+        }
+        let attempt = Attempt::new(self.limit.as_deref(), login.peer);
+        attempt.check()?;
+        let found = self.find(&login.credentials, &attempt).await;
+        attempt.ended(&found);
+        found
+    }
+
+    async fn jwt(&self, token: &str) -> Result<Principal> {
+        if let Some(found) = self.tokens.find(token) {
+            return Ok(found);
+        }
+        let issuer = issuer_of(token);
+        let provider = self.providers.iter().find(|provider| issuer.as_deref() == Some(provider.issuer()));
+        match provider {
+            Some(provider) => provider.jwt(token).await,
+            None => Err(Error::unauthenticated("the token is of no issuer that is configured here")),
+        }
+    }
+
+    async fn find(&self, credentials: &Credentials<'_>, attempt: &Attempt<'_>) -> Result<Principal> {
+        let found = match credentials {
+            Credentials::None | Credentials::Malformed(_) => None,
+            Credentials::Bearer(token) => match self.tokens.find(token) {
+                Some(found) => Some(found),
+                None => self.opaque(token, attempt).await?,
+            },
+            Credentials::Basic { user, password } => {
+                match self.tokens.find(password).or_else(|| self.tokens.find(user)) {
+                    Some(found) => Some(found),
+                    None => self.password(user, password, attempt).await?,
+                }
+            }
         };
         found.ok_or_else(|| Error::unauthenticated("the credentials are not valid here"))
+    }
+
+    async fn password(&self, user: &str, password: &str, attempt: &Attempt<'_>) -> Result<Option<Principal>> {
+        if let Some(users) = &self.users {
+            match users.check(user, password, attempt).await? {
+                Checked::Right(principal) => return Ok(Some(principal)),
+                Checked::Wrong => return Ok(None),
+                Checked::Unknown if self.providers.is_empty() => users.pretend(password, attempt).await?,
+                Checked::Unknown => {}
+            }
+        }
+        let mut away = None;
+        for provider in &self.providers {
+            match provider.password(user, password, attempt).await {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => away = Some(error),
+            }
+        }
+        match (self.opaque(password, attempt).await?, away) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn opaque(&self, token: &str, attempt: &Attempt<'_>) -> Result<Option<Principal>> {
+        let mut away = None;
+        for provider in &self.providers {
+            match provider.opaque(token, attempt).await {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => away = Some(error),
+            }
+        }
+        away.map_or(Ok(None), Err)
     }
 
     fn without_credentials(&self) -> Result<Principal> {
@@ -133,28 +208,18 @@ impl Authenticator {
             }
         }
     }
-
-    /// Compares with every entry, without leaving early, so that time tells nothing.
-    fn find(&self, secret: &str) -> Option<Principal> {
-        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        let mut found = u64::MAX;
-        for (index, entry) in self.entries.iter().enumerate() {
-            let equal: Choice = entry.sha256.ct_eq(&digest);
-            found.conditional_assign(&(index as u64), equal);
-        }
-        let entry = self.entries.get(usize::try_from(found).ok()?)?;
-        Some(Principal { name: entry.name.clone(), groups: entry.groups.clone() })
-    }
 }
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
             .field("listener", &self.listener)
-            .field("credentials", &self.entries.len())
+            .field("tokens", &self.tokens.len())
+            .field("users", &self.users.is_some())
+            .field("providers", &self.providers.len())
             .field("allow_unauthenticated", &self.allow_unauthenticated)
             .field("loopback", &self.loopback)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,8 +238,9 @@ pub fn check_binding(
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "listener {listener} would be open to the network on {address} without credentials: set its auth_token \
-         or identity.tokens, bind it to 127.0.0.1, or set allow_unauthenticated: true"
+        "listener {listener} would be open to the network on {address} without credentials: set its auth_token, \
+         identity.tokens, identity.users_file or identity.oidc, bind it to 127.0.0.1, or set allow_unauthenticated: \
+         true"
     )))
 }
 

@@ -45,7 +45,10 @@ fn a_wrong_configuration_is_refused_with_the_way_out() {
             "without credentials: set its auth_token",
         ),
         (json!({"node": {"http_server": {"host": "0.0.0.0"}}}), "node.http_server"),
-        (json!({"node": {"flightsql_server": {"tls_enable": true}}}), "node.flightsql_server.tls_enable"),
+        (
+            json!({"node": {"flightsql_server": {"tls_enable": true}}}),
+            "node.flightsql_server.tls_cert: TLS needs it",
+        ),
         (json!({"storage": {"ducklake": {"data_path": "s3://bucket/"}}}), "object storage"),
         (json!({"data_dir": "/proc/none"}), "set data_dir"),
     ] {

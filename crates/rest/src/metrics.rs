@@ -11,8 +11,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use pintail_engine::Engine;
+use pintail_identity::tls::Listener;
 use pintail_types::Result;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::reply::{method_not_allowed, no_such_path};
@@ -106,7 +106,7 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
 pub async fn serve_metrics(
     source: MetricsSource,
     engine: Arc<Engine>,
-    listener: TcpListener,
+    listener: Listener,
     shutdown: CancellationToken,
 ) -> Result<()> {
     server::serve(listener, router(Arc::new(source), engine), shutdown).await

@@ -9,6 +9,7 @@
 //!
 //! All but `/health` ask for the listener's credentials.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -19,14 +20,15 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use pintail_engine::Engine;
-use pintail_identity::{Authenticator, Credentials, Principal};
+use pintail_identity::tls::Listener;
+use pintail_identity::{Authenticator, Credentials, Login, Principal};
 use pintail_types::{Error, Result};
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::query::{query, query_with_columns};
 use crate::reply::{Failure, method_not_allowed, no_such_path};
+use crate::server::Peer;
 use crate::{health, server};
 
 /// The listener's name in the ready file; queries are listed under it.
@@ -54,7 +56,7 @@ pub(crate) struct Node {
 pub async fn serve_node_api(
     engine: Arc<Engine>,
     authenticator: Authenticator,
-    listener: TcpListener,
+    listener: Listener,
     options: NodeApiOptions,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -83,12 +85,13 @@ async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let principal = caller(&node, request.headers())?;
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let principal = caller(&node, request.headers(), peer).await?;
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
 }
 
-fn caller(node: &Node, headers: &HeaderMap) -> Result<Principal, Failure> {
+async fn caller(node: &Node, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Principal, Failure> {
     // A page of another site in a browser on this machine must not ask in its user's name.
     let foreign = headers.get(ORIGIN).is_some_and(|origin| !is_same_site(origin, headers.get(HOST)));
     if foreign {
@@ -101,7 +104,8 @@ fn caller(node: &Node, headers: &HeaderMap) -> Result<Principal, Failure> {
             .map_err(|_| Error::unauthenticated("the authorization header is not readable text"))?,
         None => "",
     };
-    Ok(node.authenticator.authenticate(Credentials::from_authorization_header(value))?)
+    let login = Login::new(Credentials::from_authorization_header(value), peer);
+    Ok(node.authenticator.authenticate(login).await?)
 }
 
 fn is_same_site(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {

@@ -1,15 +1,19 @@
 //! Connections: how many, for how long, and how they end.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pintail_identity::tls::{Connection, Listener};
 use pintail_types::Result;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -25,8 +29,12 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// The wait after an accept that failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The other end of a connection: in the extensions of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Serves `router` on `listener` until `shutdown` is cancelled, then lets running requests end for a while.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<()> {
+pub(crate) async fn serve(mut listener: Listener, router: Router, shutdown: CancellationToken) -> Result<()> {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -34,12 +42,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
             biased;
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&mut listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
+        let Some((connection, peer, permit)) = accepted else { continue };
         let (router, shutdown) = (router.clone(), shutdown.clone());
         connections.spawn(async move {
-            serve_connection(stream, router, shutdown).await;
+            serve_connection(connection, peer, router, shutdown).await;
             drop(permit);
         });
     }
@@ -54,12 +62,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
 
 /// The next connection, once there is room for it; `None` when accepting failed and is worth another try.
 async fn accept(
-    listener: &TcpListener,
+    listener: &mut Listener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(Connection, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((connection, address)) => Some((connection, Peer(address.ip()), permit)),
         Err(error) => {
             warn!(%error, "an HTTP connection could not be accepted");
             sleep(ACCEPT_PAUSE).await;
@@ -68,12 +76,12 @@ async fn accept(
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
-    // Without it answers that fit a packet wait for the client's acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "no TCP_NODELAY");
-    }
-    let service = TowerToHyperService::new(router);
+async fn serve_connection(stream: Connection, peer: Peer, router: Router, shutdown: CancellationToken) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -11,6 +11,8 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use pintail_engine::{Engine, EngineOptions};
 use pintail_flight::{DoorOptions, FlightDoor};
+use pintail_identity::sessions::{SessionLimits, Sessions};
+use pintail_identity::tls::Listener;
 use pintail_identity::{Authenticator, Signer, TokenEntry};
 use pintail_lake::{Block, Lake, LakeOptions};
 use pintail_types::{SystemClock, TelemetryTable};
@@ -66,9 +68,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let options = DoorOptions { name: "node_flightsql", signer: Signer::new([7; 32]), clock };
+        let sessions = Sessions::new(Signer::new([8; 32]), clock.clone(), SessionLimits::default());
+        let options = DoorOptions { name: "node_flightsql", signer: Signer::new([7; 32]), sessions, clock };
         let door = FlightDoor::new(Arc::clone(&engine), authenticator, options);
-        tokio::spawn(door.serve(listener, stop.clone()));
+        tokio::spawn(door.serve(Listener::new(listener, None), stop.clone()));
         Self { address, engine, _stop: stop.drop_guard(), _directory: directory }
     }
 

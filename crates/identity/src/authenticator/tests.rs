@@ -12,12 +12,16 @@ fn gate(allow_unauthenticated: bool, loopback: bool) -> Authenticator {
     Authenticator::new("node_flightsql", token, vec![grafana()], allow_unauthenticated, loopback)
 }
 
+async fn let_in(gate: &Authenticator, credentials: Credentials<'_>) -> Result<Principal> {
+    gate.authenticate(Login::new(credentials, None)).await
+}
+
 fn basic(user: &str, password: &str) -> Credentials<'static> {
     Credentials::Basic { user: user.to_owned(), password: password.to_owned() }
 }
 
-#[test]
-fn a_token_is_taken_as_bearer_as_password_and_as_user() {
+#[tokio::test]
+async fn a_token_is_taken_as_bearer_as_password_and_as_user() {
     let gate = gate(false, true);
     for (credentials, name) in [
         (Credentials::Bearer("secret"), "grafana"),
@@ -26,15 +30,15 @@ fn a_token_is_taken_as_bearer_as_password_and_as_user() {
         (Credentials::Bearer("listener-token"), "node_flightsql"),
         (basic("token", "listener-token"), "node_flightsql"),
     ] {
-        assert_eq!(gate.authenticate(credentials.clone()).unwrap().name, name, "{credentials:?}");
+        assert_eq!(let_in(&gate, credentials.clone()).await.unwrap().name, name, "{credentials:?}");
     }
-    assert!(gate.authenticate(Credentials::Bearer("listener-token")).unwrap().is_admin());
-    assert!(!gate.authenticate(Credentials::Bearer("secret")).unwrap().may_write());
+    assert!(let_in(&gate, Credentials::Bearer("listener-token")).await.unwrap().is_admin());
+    assert!(!let_in(&gate, Credentials::Bearer("secret")).await.unwrap().may_write());
     assert!(gate.requires_credentials());
 }
 
-#[test]
-fn wrong_and_missing_credentials_are_refused() {
+#[tokio::test]
+async fn wrong_and_missing_credentials_are_refused() {
     let gate = gate(false, true);
     for credentials in [
         Credentials::None,
@@ -44,29 +48,29 @@ fn wrong_and_missing_credentials_are_refused() {
         basic("", ""),
         Credentials::Malformed("no colon"),
     ] {
-        let error = gate.authenticate(credentials.clone()).unwrap_err();
+        let error = let_in(&gate, credentials.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{credentials:?}");
     }
 }
 
-#[test]
-fn without_credentials_loopback_is_local_and_elsewhere_is_anonymous_only_when_allowed() {
+#[tokio::test]
+async fn without_credentials_loopback_is_local_and_elsewhere_is_anonymous_only_when_allowed() {
     let open = |allow, loopback| Authenticator::new("flight", Some(String::new()), vec![], allow, loopback);
-    assert_eq!(open(false, true).authenticate(Credentials::None).unwrap(), Principal::local());
-    assert_eq!(open(false, true).authenticate(basic("u", "p")).unwrap(), Principal::local());
-    assert_eq!(open(true, false).authenticate(Credentials::None).unwrap(), Principal::anonymous());
-    assert!(open(false, false).authenticate(Credentials::None).is_err());
-    assert!(open(false, true).authenticate(Credentials::Malformed("no colon")).is_err());
+    assert_eq!(let_in(&open(false, true), Credentials::None).await.unwrap(), Principal::local());
+    assert_eq!(let_in(&open(false, true), basic("u", "p")).await.unwrap(), Principal::local());
+    assert_eq!(let_in(&open(true, false), Credentials::None).await.unwrap(), Principal::anonymous());
+    assert!(let_in(&open(false, false), Credentials::None).await.is_err());
+    assert!(let_in(&open(false, true), Credentials::Malformed("no colon")).await.is_err());
     assert!(!open(false, true).requires_credentials());
     assert!(open(false, false).requires_credentials());
 }
 
-#[test]
-fn allow_unauthenticated_lets_in_who_shows_nothing_but_not_who_shows_something_wrong() {
+#[tokio::test]
+async fn allow_unauthenticated_lets_in_who_shows_nothing_but_not_who_shows_something_wrong() {
     let gate = gate(true, false);
-    assert_eq!(gate.authenticate(Credentials::None).unwrap(), Principal::anonymous());
-    assert_eq!(gate.authenticate(Credentials::Bearer("secret")).unwrap().name, "grafana");
-    assert!(gate.authenticate(Credentials::Bearer("wrong")).is_err());
+    assert_eq!(let_in(&gate, Credentials::None).await.unwrap(), Principal::anonymous());
+    assert_eq!(let_in(&gate, Credentials::Bearer("secret")).await.unwrap().name, "grafana");
+    assert!(let_in(&gate, Credentials::Bearer("wrong")).await.is_err());
     assert!(!gate.requires_credentials());
 }
 
@@ -104,4 +108,31 @@ fn only_loopback_binds_without_credentials() {
 fn secrets_are_not_printed() {
     let shown = format!("{:?} {:?}", gate(false, false), grafana());
     assert!(!shown.contains("listener-token") && !shown.contains("sha256"), "{shown}");
+}
+
+#[tokio::test]
+async fn an_address_waits_after_too_many_wrong_tokens_and_others_do_not() {
+    let clock = Arc::new(pintail_types::ManualClock::at(0));
+    let gate = gate(false, true).with_login_limit(Arc::new(LoginLimit::new(clock.clone())));
+    let from = async |token, peer: &str| {
+        let login = Login::new(Credentials::Bearer(token), Some(peer.parse().unwrap()));
+        gate.authenticate(login).await.map_err(|error| error.kind())
+    };
+    for _ in 0..9 {
+        assert_eq!(from("wrong", "10.0.0.1").await, Err(ErrorKind::Unauthenticated));
+    }
+    // A success forgets what failed before.
+    from("secret", "10.0.0.1").await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(from("wrong", "10.0.0.1").await, Err(ErrorKind::Unauthenticated));
+    }
+    assert_eq!(from("secret", "10.0.0.1").await, Err(ErrorKind::Exhausted));
+    from("secret", "10.0.0.2").await.unwrap();
+    clock.advance(6_000_000);
+    from("secret", "10.0.0.1").await.unwrap();
+    // Showing nothing is no guess.
+    for _ in 0..20 {
+        let login = Login::new(Credentials::None, Some("10.0.0.3".parse().unwrap()));
+        assert_eq!(gate.authenticate(login).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    }
 }

@@ -6,11 +6,12 @@ use pintail_types::Result;
 use serde_json::json;
 
 use crate::cli::CheckConfig;
+use crate::wiring::check_access;
 use crate::{config, output};
 
 /// Reads the configuration as `serve` would. A wrong one is an error; what is not served is said.
 pub(crate) fn run(arguments: &CheckConfig) -> Result<ExitCode> {
-    let loaded = match config::load(arguments.file.as_deref()) {
+    let mut loaded = match config::load(arguments.file.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) if arguments.json => {
             let problems: Vec<_> = error.message().lines().collect();
@@ -19,6 +20,7 @@ pub(crate) fn run(arguments: &CheckConfig) -> Result<ExitCode> {
         }
         Err(error) => return Err(error),
     };
+    loaded.refusals.extend(check_access(&loaded.config));
     let place = loaded.config.lake_place()?;
     let derived = loaded.config.derived();
     let file = loaded

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use pintail_identity::{TokenEntry, check_binding};
+use pintail_identity::check_binding;
 use serde_json::Value;
 
 use super::{Config, storage};
@@ -31,27 +31,12 @@ enum Weight {
 
 /// Keys, `*` for any element, that are recognised and not served. The first that fits counts.
 const NOT_SERVED: &[(&str, Weight)] = &[
-    ("ingest.tls.mutual_tls", Weight::Error),
-    ("ingest.https.mutual_tls", Weight::Error),
+    ("identity.cluster_secret_file", Weight::Error),
+    ("ingest.tcp.tls_enable", Weight::Error),
     ("ingest.http.tls_enable", Weight::Error),
-    ("node.flight_server.tls_enable", Weight::Error),
-    ("node.http_server.tls_enable", Weight::Error),
-    ("node.flightsql_server.tls_enable", Weight::Error),
-    ("prometheus.tls_enable", Weight::Error),
-    ("node.flight_server.tls_client_ca", Weight::Error),
-    ("node.http_server.tls_client_ca", Weight::Error),
-    ("node.flightsql_server.tls_client_ca", Weight::Error),
-    ("ingest.http.tls_client_ca", Weight::Error),
-    ("prometheus.tls_client_ca", Weight::Error),
-    ("identity.users_file", Weight::Error),
-    ("identity.oidc", Weight::Error),
-    ("identity.session", Weight::Warning),
-    ("identity.cluster_secret_file", Weight::Warning),
     ("ingest.tls", Weight::Warning),
     ("ingest.https", Weight::Warning),
     ("ingest.http.websocket_enable", Weight::Warning),
-    ("ingest.http.tls_cert", Weight::Warning),
-    ("ingest.http.tls_key", Weight::Warning),
     ("ingest.scripting", Weight::Warning),
     ("ingest.hep_stream", Weight::Warning),
     ("ingest.otlp", Weight::Warning),
@@ -80,15 +65,8 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("storage.ducklake.compaction", Weight::Warning),
     ("storage.ducklake.storage_policy", Weight::Warning),
     ("storage.ducklake.search", Weight::Warning),
-    ("node.flight_server.tls_cert", Weight::Warning),
-    ("node.flight_server.tls_key", Weight::Warning),
-    ("node.http_server.tls_cert", Weight::Warning),
-    ("node.http_server.tls_key", Weight::Warning),
-    ("node.flightsql_server.tls_cert", Weight::Warning),
-    ("node.flightsql_server.tls_key", Weight::Warning),
     ("node.flightsql_server.profile", Weight::Warning),
     ("coordinator", Weight::Warning),
-    ("limits.max_sessions", Weight::Warning),
     ("semantic", Weight::Warning),
     ("postgres", Weight::Warning),
     ("trino", Weight::Warning),
@@ -98,8 +76,6 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("prometheus.target_ip", Weight::Warning),
     ("prometheus.target_name", Weight::Warning),
     ("prometheus.agent_label", Weight::Warning),
-    ("prometheus.tls_cert", Weight::Warning),
-    ("prometheus.tls_key", Weight::Warning),
 ];
 
 /// Looks through `config`.
@@ -107,7 +83,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     not_served(config, findings);
     check_lake(config, findings);
     check_listeners(config, findings);
-    check_identity(config, findings);
+    config.check_tls(&mut findings.errors, &mut findings.warnings);
+    super::identity::check(config, &mut findings.errors);
     if config.log.level.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
         findings.errors.push(format!(
             "log.level: '{}' is none of off, error, warn, info, debug, trace",
@@ -245,7 +222,9 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
     for (path, host, enabled) in [
         ("ingest.udp", &ingest.udp.host, ingest.udp.enable),
         ("ingest.tcp", &ingest.tcp.host, ingest.tcp.enable),
+        ("ingest.tls", &ingest.tls.host, ingest.tls.enable),
         ("ingest.http", &ingest.http.host, ingest.http.enable),
+        ("ingest.https", &ingest.https.host, ingest.https.enable),
     ] {
         if ingest.enable && enabled {
             check_host(path, host, findings);
@@ -257,7 +236,8 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
     if !node.enable {
         return;
     }
-    let tokens = !config.identity.tokens.is_empty();
+    let identity = &config.identity;
+    let shared = !identity.tokens.is_empty() || !identity.users_file.is_empty() || !identity.oidc.is_empty();
     let flight = &node.flight_server;
     let sql = &node.flightsql_server;
     let doors = [
@@ -276,7 +256,7 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
             continue;
         }
         let Some(address) = check_host(path, host, findings) else { continue };
-        if let Err(error) = check_binding(path, address, tokens || !token.is_empty(), open) {
+        if let Err(error) = check_binding(path, address, shared || !token.is_empty(), open) {
             findings.errors.push(error.to_string());
         }
     }
@@ -288,17 +268,6 @@ fn check_host(path: &str, host: &str, findings: &mut Findings) -> Option<IpAddr>
         Err(error) => {
             findings.errors.push(format!("{path}.host: {error}"));
             None
-        }
-    }
-}
-
-fn check_identity(config: &Config, findings: &mut Findings) {
-    for (index, token) in config.identity.tokens.iter().enumerate() {
-        if token.name.is_empty() {
-            findings.errors.push(format!("identity.tokens.{index}.name: a name is needed"));
-        }
-        if let Err(error) = TokenEntry::from_hex(token.name.as_str(), &token.sha256, Vec::new()) {
-            findings.errors.push(format!("identity.tokens.{index}: {error}"));
         }
     }
 }

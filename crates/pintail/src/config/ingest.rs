@@ -51,9 +51,13 @@ sections! {
         read_timeout_sec: u64 = 300u64,
         /// Bytes read ahead of the journal on one connection.
         read_ahead_bytes: u64 = 4_194_304u64,
+        tls_enable: bool = false,
+        tls_cert: String = "",
+        tls_key: String = "",
+        tls_client_ca: String = "",
     }
 
-    /// `ingest.tls`
+    /// `ingest.tls`: HEP over TLS. Homer's keys, and those of every listener beside them.
     Tls {
         enable: bool = false,
         host: String = "0.0.0.0",
@@ -67,6 +71,10 @@ sections! {
         insecure_skip_verify: bool = false,
         max_connections: u32 = 0u32,
         read_timeout_sec: u64 = 300u64,
+        tls_enable: bool = true,
+        tls_cert: String = "",
+        tls_key: String = "",
+        tls_client_ca: String = "",
     }
 
     /// `ingest.http`
@@ -87,7 +95,7 @@ sections! {
         tls_client_ca: String = "",
     }
 
-    /// `ingest.https`
+    /// `ingest.https`: as `ingest.http`, whose token, timeouts and limits hold here too, over TLS.
     Https {
         enable: bool = false,
         host: String = "0.0.0.0",
@@ -101,6 +109,10 @@ sections! {
         insecure_skip_verify: bool = false,
         max_connections: u32 = 0u32,
         read_timeout_sec: u64 = 300u64,
+        tls_enable: bool = true,
+        tls_cert: String = "",
+        tls_key: String = "",
+        tls_client_ca: String = "",
     }
 
     /// `ingest.hep`

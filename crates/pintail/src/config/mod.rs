@@ -6,11 +6,13 @@
 
 mod check;
 mod environment;
+mod identity;
 mod ingest;
 mod other;
 mod resolve;
 mod section;
 mod storage;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ use pintail_types::{Error, Result};
 use serde_json::Value;
 
 pub(crate) use ingest::{Ingest, JournalSync};
-pub(crate) use other::{Identity, Log, Prometheus, Token};
+pub(crate) use other::{Identity, Log, Oidc, Prometheus, Token};
 pub(crate) use resolve::{LakePlace, address_of};
 pub(crate) use storage::{Node, Storage};
 

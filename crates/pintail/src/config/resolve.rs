@@ -120,6 +120,11 @@ impl Config {
         }
     }
 
+    /// The file with the secret that session tokens are signed with.
+    pub(crate) fn session_secret_path(&self) -> PathBuf {
+        self.under_data_dir(&self.identity.session.secret_file, "session-secret")
+    }
+
     /// One process at a time has a journal: a node that only reads must not take the writer's.
     const fn journal_name(&self) -> &'static str {
         if self.storage.enable { "journal" } else { "node-journal" }

@@ -107,13 +107,43 @@ fn what_is_not_served_is_said_and_what_would_be_unsafe_is_refused() {
     let warnings = loaded.warnings.join("\n");
     assert!(warnings.contains("coordinator.enable: recognised, not served"), "{warnings}");
     assert!(warnings.contains("ingest.otlp.enable: recognised, not served"), "{warnings}");
-    for text in [
-        r#"{"node": {"flightsql_server": {"tls_enable": true}}}"#,
-        r#"{"ingest": {"tls": {"mutual_tls": true}}}"#,
-        r#"{"identity": {"users_file": "/etc/users"}}"#,
+    assert!(refused(r#"{"identity": {"cluster_secret_file": "/etc/secret"}}"#).contains("less safe"));
+}
+
+#[test]
+fn tls_and_identity_are_complete_or_refused() {
+    let node = |server: &str| format!(r#"{{"node": {{"enable": true, "flight_server": {{{server}}}}}}}"#);
+    let identity = |keys: &str| format!(r#"{{"identity": {{{keys}}}}}"#);
+    let oidc = |keys: &str| identity(&format!(r#""oidc": [{{{keys}}}]"#));
+    let provider = r#""issuer": "https://id.example.com", "client_id": "pintail""#;
+    for (text, wanted) in [
+        (node(r#""tls_enable": true"#), "node.flight_server.tls_cert: TLS needs it"),
+        (node(r#""tls_enable": true, "tls_cert": "/c""#), "node.flight_server.tls_key: TLS needs it"),
+        (node(r#""tls_client_ca": "/c""#), "set node.flight_server.tls_enable to true"),
+        (node(r#""tls_certificate": "/c""#), "did you mean 'node.flight_server.tls_cert'?"),
+        (oidc(r#""issuer": "http://id.example.com", "client_id": "x""#), "must begin with https://"),
+        (oidc(r#""issuer": "https://id.example.com""#), "a client_id is needed"),
+        (oidc(&format!(r#"{provider}, "introspection": true"#)), "introspection needs a client_secret"),
+        (oidc(r#""isuer": "x""#), "did you mean 'identity.oidc.0.issuer'?"),
+        (identity(&format!(r#""oidc": [{{{provider}}}, {{{provider}}}]"#)), "is there twice"),
+        (identity(r#""session": {"idle_sec": 0}"#), "idle_sec must be at least 1"),
+        (identity(r#""session": {"idle_sec": 10, "max_sec": 5}"#), "max_sec at least idle_sec"),
+        (r#"{"limits": {"max_sessions": 0}}"#.to_owned(), "limits.max_sessions: must be at least 1"),
     ] {
-        assert!(refused(text).contains("less safe"), "{text}");
+        let message = refused(&text);
+        assert!(message.contains(wanted), "{text}: {message}");
     }
+    let open_to_all = r#""flightsql_server": {"enable": true, "host": "0.0.0.0"}"#;
+    for keys in [r#""users_file": "/users""#.to_owned(), format!(r#""oidc": [{{{provider}}}]"#)] {
+        let text = format!(r#"{{"node": {{"enable": true, {open_to_all}}}, "identity": {{{keys}}}}}"#);
+        assert_eq!(read(&text).unwrap().warnings, Vec::<String>::new(), "{text}");
+    }
+    let idle = read(&node(r#""tls_cert": "/c", "tls_key": "/k""#)).unwrap();
+    assert!(idle.warnings.join("").contains("it speaks in clear"), "{:?}", idle.warnings);
+    let both = node(r#""tls_enable": true, "tls_cert": "/c", "tls_key": "/k", "tls_client_ca": "/a""#);
+    let tls = read(&both).unwrap().config.tls().unwrap();
+    assert_eq!(tls[0].0, "node.flight_server");
+    assert_eq!(tls[0].1.files.client_authorities, Some("/a".into()));
 }
 
 #[test]

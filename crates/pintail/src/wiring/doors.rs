@@ -6,17 +6,19 @@ use std::sync::Arc;
 use pintail_capture::Capture;
 use pintail_engine::Engine;
 use pintail_flight::{DoorOptions, FlightDoor};
-use pintail_identity::{Authenticator, Signer, TokenEntry, check_binding};
+use pintail_identity::Secret;
+use pintail_identity::tls::Listener;
 use pintail_lake::Lake;
 use pintail_types::{Clock, Error, Result};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use super::identity::{GateSettings, Identity};
 use super::metrics;
 use super::options::address;
+use super::tls::ListenerTls;
 use crate::config::Config;
 
 /// Names of listeners, as in the ready file.
@@ -30,7 +32,7 @@ const METRICS: &str = "metrics";
 pub(super) struct Opened {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
-    listener: TcpListener,
+    listener: Listener,
 }
 
 /// What doors lead to.
@@ -40,45 +42,64 @@ pub(super) struct Rooms {
     pub(super) lake: Arc<Lake>,
     pub(super) capture: Arc<Capture>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) identity: Identity,
+}
+
+/// A door as the configuration has it.
+struct Wanted<'a> {
+    name: &'static str,
+    section: &'static str,
+    host: &'a str,
+    port: u16,
+    enabled: bool,
+}
+
+fn wanted(config: &Config) -> [Wanted<'_>; 4] {
+    let (node, metrics) = (&config.node, &config.prometheus);
+    // With port 0 the HTTP API takes a free one of its own, not the one after Flight's.
+    let http_port = node.http_server.port.unwrap_or(match node.flight_server.port {
+        0 => 0,
+        port => port.checked_add(1).unwrap_or(0),
+    });
+    [
+        Wanted {
+            name: FLIGHT,
+            section: "node.flight_server",
+            host: &node.flight_server.host,
+            port: node.flight_server.port,
+            enabled: node.enable && node.flight_server.enable,
+        },
+        Wanted {
+            name: NODE_HTTP,
+            section: "node.http_server",
+            host: &node.http_server.host,
+            port: http_port,
+            enabled: node.enable && node.http_server.enable,
+        },
+        Wanted {
+            name: NODE_FLIGHT_SQL,
+            section: "node.flightsql_server",
+            host: &node.flightsql_server.host,
+            port: node.flightsql_server.port,
+            enabled: node.enable && node.flightsql_server.enable,
+        },
+        Wanted {
+            name: METRICS,
+            section: "prometheus",
+            host: &metrics.host,
+            port: metrics.port,
+            enabled: metrics.enable,
+        },
+    ]
 }
 
 /// Binds every enabled door.
 ///
 /// # Errors
 /// `Unavailable` with the setting to change when an address is taken.
-pub(super) async fn open(config: &Config) -> Result<Vec<Opened>> {
-    let node = &config.node;
-    // With port 0 the HTTP API takes a free one of its own, not the one after Flight's.
-    let http_port = node.http_server.port.unwrap_or(match node.flight_server.port {
-        0 => 0,
-        port => port.checked_add(1).unwrap_or(0),
-    });
-    let wanted = [
-        (
-            FLIGHT,
-            "node.flight_server",
-            &node.flight_server.host,
-            node.flight_server.port,
-            node.enable && node.flight_server.enable,
-        ),
-        (
-            NODE_HTTP,
-            "node.http_server",
-            &node.http_server.host,
-            http_port,
-            node.enable && node.http_server.enable,
-        ),
-        (
-            NODE_FLIGHT_SQL,
-            "node.flightsql_server",
-            &node.flightsql_server.host,
-            node.flightsql_server.port,
-            node.enable && node.flightsql_server.enable,
-        ),
-        (METRICS, "prometheus", &config.prometheus.host, config.prometheus.port, config.prometheus.enable),
-    ];
+pub(super) async fn open(config: &Config, tls: &ListenerTls) -> Result<Vec<Opened>> {
     let mut opened = Vec::new();
-    for (name, section, host, port, enabled) in wanted {
+    for Wanted { name, section, host, port, enabled } in wanted(config) {
         if !enabled {
             continue;
         }
@@ -89,9 +110,9 @@ pub(super) async fn open(config: &Config) -> Result<Vec<Opened>> {
             ))
             .with_source(error)
         };
-        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        opened.push(Opened { name, address, listener });
+        let tcp = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        opened.push(Opened { name, address, listener: Listener::new(tcp, tls.of(section)) });
     }
     Ok(opened)
 }
@@ -119,12 +140,19 @@ pub(super) fn serve(
     let engine = Arc::clone(&rooms.engine);
     match name {
         FLIGHT | NODE_FLIGHT_SQL => {
-            let options = DoorOptions { name, signer: new_signer(), clock: Arc::clone(&rooms.clock) };
-            let door = FlightDoor::new(engine, authenticator(name, config, address)?, options);
+            let authenticator = rooms.identity.authenticator(gate(name, config, address))?;
+            let options = DoorOptions {
+                name,
+                // Of this run: what handles name is gone after it.
+                signer: Secret::random()?.signer("handles"),
+                sessions: rooms.identity.sessions(&authenticator),
+                clock: Arc::clone(&rooms.clock),
+            };
+            let door = FlightDoor::new(engine, authenticator, options);
             tasks.spawn_on(async move { (name, door.serve(listener, shutdown).await) }, runtime);
         }
         NODE_HTTP => {
-            let authenticator = authenticator(name, config, address)?;
+            let authenticator = rooms.identity.authenticator(gate(name, config, address))?;
             let options = pintail_rest::NodeApiOptions {
                 flight_address: flight_address.map(|address| address.to_string()),
             };
@@ -150,29 +178,13 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// The gate of a listener: its own token, the configured tokens, or loopback.
-fn authenticator(name: &'static str, config: &Config, address: SocketAddr) -> Result<Authenticator> {
+/// A listener's own settings of who may ask.
+fn gate<'a>(name: &'static str, config: &'a Config, address: SocketAddr) -> GateSettings<'a> {
     let node = &config.node;
-    let (token, open) = match name {
+    let (auth_token, allow_unauthenticated) = match name {
         FLIGHT => (&node.flight_server.auth_token, node.flight_server.allow_unauthenticated),
         NODE_HTTP => (&node.flight_server.auth_token, node.http_server.allow_unauthenticated),
         _ => (&node.flightsql_server.auth_token, node.flightsql_server.allow_unauthenticated),
     };
-    let entry = |token: &crate::config::Token| {
-        TokenEntry::from_hex(token.name.as_str(), &token.sha256, token.groups.clone())
-    };
-    let tokens = config.identity.tokens.iter().map(entry).collect::<Result<Vec<_>>>()?;
-    let has_credentials = !tokens.is_empty() || !token.is_empty();
-    check_binding(name, address.ip(), has_credentials, open)?;
-    let loopback = address.ip().to_canonical().is_loopback();
-    Ok(Authenticator::new(name, Some(token.clone()), tokens, open, loopback))
-}
-
-/// A signer with a secret of this run: handles of another run are not taken.
-fn new_signer() -> Signer {
-    let mut secret = [0; 32];
-    let (left, right) = secret.split_at_mut(16);
-    left.copy_from_slice(Uuid::new_v4().as_bytes());
-    right.copy_from_slice(Uuid::new_v4().as_bytes());
-    Signer::new(secret)
+    GateSettings { name, auth_token, allow_unauthenticated, address }
 }

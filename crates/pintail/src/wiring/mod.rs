@@ -4,15 +4,19 @@
 //! written when every listener is open, and at the end packets stop first, then rows are flushed while
 //! running queries finish, and the doors close last.
 
+mod access;
 mod doors;
 mod facts;
+mod identity;
 mod logging;
 mod metrics;
 mod options;
 mod ready;
+mod reload;
 mod runtimes;
 mod signals;
 mod system_tables;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,10 +32,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
+pub(crate) use access::check as check_access;
 pub(crate) use logging::install as install_log;
 pub(crate) use ready::Listeners;
 pub(crate) use signals::Signals;
 
+use access::Access;
 use runtimes::Runtimes;
 
 /// How long running queries may go on once the server was told to stop: less than the doors wait, so that their
@@ -64,6 +70,7 @@ impl Server {
         tracing::info!("limits: {}", derived.describe(config));
         create_directories(config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let access = Access::open(config, &clock)?;
         let runtimes = Runtimes::new(derived.cores)?;
 
         let ingest = runtimes.ingest.handle().clone();
@@ -90,7 +97,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             listeners: Listeners::new(),
         };
-        let opened = server.open(config, &ingest, &doors, &clock);
+        let opened = server.open(config, access, &ingest, &doors, &clock);
         match opened {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -105,12 +112,13 @@ impl Server {
     fn open(
         &mut self,
         config: &Config,
+        access: Access,
         ingest: &Handle,
         door_threads: &Handle,
         clock: &Arc<dyn Clock>,
     ) -> Result<()> {
         // Doors first: a sender must not be taken from when the server then fails for an occupied door.
-        let opened = door_threads.block_on(doors::open(config))?;
+        let opened = door_threads.block_on(doors::open(config, &access.tls))?;
         let addresses = ingest.block_on(self.capture.start())?;
         self.listeners.extend(addresses);
         let rooms = doors::Rooms {
@@ -118,7 +126,11 @@ impl Server {
             lake: Arc::clone(&self.lake),
             capture: Arc::clone(&self.capture),
             clock: Arc::clone(clock),
+            identity: access.identity,
         };
+        let reloads = rooms.identity.reloads().chain(access.tls.reloads()).collect();
+        let watching = reload::watch(reloads, self.shutdown.clone());
+        self.doors.spawn_on(async move { ("reload", watching.await) }, door_threads);
         let flight_address = doors::flight_address(&opened);
         for door in opened {
             self.listeners.insert(door.name.to_owned(), door.address);

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use pintail_engine::{Engine, EngineOptions, Health, NodeFacts};
 use pintail_identity::Authenticator;
+use pintail_identity::tls::Listener;
 use pintail_lake::{Block, Lake, LakeOptions};
 use pintail_rest::{MetricsSource, NodeApiOptions, serve_metrics, serve_node_api};
 use pintail_types::{SystemClock, TelemetryTable};
@@ -72,10 +73,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let authenticator = Authenticator::new("node_http", Some(TOKEN.into()), Vec::new(), false, true);
         let options = NodeApiOptions { flight_address: Some("0.0.0.0:50051".to_owned()) };
+        let listener = Listener::new(listener, None);
         tokio::spawn(serve_node_api(engine.clone(), authenticator, listener, options, stop.clone()));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let metrics = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, None);
         tokio::spawn(serve_metrics(source, engine.clone(), listener, stop.clone()));
         Self { address, metrics, engine, facts, lake, _stop: stop.drop_guard(), _directory: directory }
     }
