@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use datafusion_ducklake::MetadataWriter;
+use parking_lot::Mutex;
 use pintail_types::{Result, SnapshotId};
 
 use crate::check::{self, Problem};
@@ -99,8 +100,8 @@ pub struct TableStatistics {
 
 /// One SQLite DuckLake catalog, in the layout of official DuckDB 1.5.5. Clones share it.
 ///
-/// DuckDB may read and write the same file at any moment. Nothing is cached here but the data path:
-/// every call reads the head anew, and every commit takes its ids from the head inside its own write
+/// DuckDB may read and write the same file at any moment. Nothing is cached here but the data path
+/// and the head, which is read anew when anybody has written to the file; and every commit takes its ids from the head inside its own write
 /// transaction. All calls block; they wait at most the busy timeout for another process.
 #[derive(Clone)]
 pub struct Catalog {
@@ -112,6 +113,15 @@ struct Inner {
     data_path: Arc<str>,
     database: Database,
     placeholders: AtomicI64,
+    last_head: Mutex<Option<LastHead>>,
+}
+
+/// A head and the state of the file that it was read from.
+struct LastHead {
+    /// SQLite's number for the reading connection, which changes when any other connection commits.
+    data_version: i64,
+    metadata_key: String,
+    head: Head,
 }
 
 impl fmt::Debug for Catalog {
@@ -167,7 +177,13 @@ impl Catalog {
                 ))),
             }
         })?;
-        let inner = Inner { path, data_path: data_path.into(), database, placeholders: AtomicI64::new(-1) };
+        let inner = Inner {
+            path,
+            data_path: data_path.into(),
+            database,
+            placeholders: AtomicI64::new(-1),
+            last_head: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -188,11 +204,25 @@ impl Catalog {
     }
 
     /// The head snapshot and one global metadata value, read in one transaction.
+    ///
+    /// While nobody has written to the file since the last call, the answer is that of the last call.
     pub fn head(&self, metadata_key: &str) -> Result<Head> {
         self.read(|connection| {
-            let head = Snapshot::head(connection)?;
+            let data_version =
+                connection.prepare_cached(sql::DATA_VERSION)?.query_row([], |row| row.get(0))?;
+            let mut last = self.inner.last_head.lock();
+            if let Some(last) = last.as_ref()
+                && last.data_version == data_version
+                && last.metadata_key == metadata_key
+            {
+                return Ok(last.head.clone());
+            }
+            let newest = Snapshot::head(connection)?;
             let value = layout::metadata(connection, metadata_key)?;
-            Ok(Head { snapshot: SnapshotId(head.id), schema_version: head.schema_version, value })
+            let head = Head { snapshot: SnapshotId(newest.id), schema_version: newest.schema_version, value };
+            *last =
+                Some(LastHead { data_version, metadata_key: metadata_key.to_owned(), head: head.clone() });
+            Ok(head)
         })
     }
 

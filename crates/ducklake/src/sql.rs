@@ -3,6 +3,8 @@
 //! Parameters are `$1`, `$2`, … in order of first appearance, which PostgreSQL numbers and SQLite
 //! takes as names numbered in that same order.
 
+/// SQLite: another number, on this connection, whenever another one has committed.
+pub(crate) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(crate) const TABLE_EXISTS: &str =
     "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)";
 

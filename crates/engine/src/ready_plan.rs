@@ -9,11 +9,14 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 /// A plan that can be run again and again, each time with other values for its parameters.
 #[derive(Debug)]
 pub(crate) enum ReadyPlan {
+    /// Ready to run: it reads no table and has no parameter.
+    Physical(Arc<dyn ExecutionPlan>),
     /// Optimized once: nothing in it depends on when it runs.
     Optimized(LogicalPlan),
     /// Optimized at each execution: `now()` and its like become constants then, and a limit that is a parameter
@@ -22,17 +25,23 @@ pub(crate) enum ReadyPlan {
 }
 
 impl ReadyPlan {
-    pub(crate) fn new(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<Self> {
+    pub(crate) async fn new(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<Self> {
         if depends_on_execution(&plan)? {
             return Ok(Self::AsWritten(plan));
         }
-        state.optimize(&plan).map(Self::Optimized)
+        let plan = state.optimize(&plan)?;
+        if !is_constant(&plan)? {
+            return Ok(Self::Optimized(plan));
+        }
+        state.query_planner().create_physical_plan(&plan, state).await.map(Self::Physical)
     }
 
     /// The schema of the plan, before types are made those of the wire.
     pub(crate) fn schema(&self) -> SchemaRef {
-        let (Self::Optimized(plan) | Self::AsWritten(plan)) = self;
-        Arc::clone(plan.schema().inner())
+        match self {
+            Self::Physical(plan) => plan.schema(),
+            Self::Optimized(plan) | Self::AsWritten(plan) => Arc::clone(plan.schema().inner()),
+        }
     }
 
     /// Runs it with `values` as its parameters.
@@ -45,12 +54,18 @@ impl ReadyPlan {
         execute_stream(self.physical(state, values).await?, context)
     }
 
+    /// Whether it runs in any moment, without one having to be chosen.
+    pub(crate) const fn is_timeless(&self) -> bool {
+        matches!(self, Self::Physical(_))
+    }
+
     async fn physical(
         &self,
         state: &SessionState,
         values: Vec<ScalarValue>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         match self {
+            Self::Physical(plan) => reset_plan_states(Arc::clone(plan)),
             Self::AsWritten(plan) => state.create_physical_plan(&bound(plan, values)?).await,
             Self::Optimized(plan) if values.is_empty() => {
                 state.query_planner().create_physical_plan(plan, state).await
@@ -93,6 +108,23 @@ fn depends_on_execution(plan: &LogicalPlan) -> DataFusionResult<bool> {
         Ok(if depends { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(depends)
+}
+
+/// Whether it gives the same rows whenever it runs, but for functions such as `random()`, which are run each time.
+fn is_constant(plan: &LogicalPlan) -> DataFusionResult<bool> {
+    let mut constant = true;
+    plan.apply_with_subqueries(|node| {
+        constant &= !matches!(
+            node,
+            LogicalPlan::TableScan(_) | LogicalPlan::RecursiveQuery(_) | LogicalPlan::Extension(_)
+        );
+        node.apply_expressions(|expression| {
+            constant &= !has_placeholder(expression);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if constant { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(constant)
 }
 
 fn has_placeholder(expression: &Expr) -> bool {

@@ -1,5 +1,6 @@
 //! A statement with rows: its plan, kept between executions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -79,10 +80,16 @@ impl Query {
         runtime_env: Arc<RuntimeEnv>,
         mut values: Vec<Vec<ScalarValue>>,
     ) -> Result<SendableRecordBatchStream> {
+        let planned = Arc::clone(&self.planned.lock());
+        if planned.plan.is_timeless() {
+            let context = task_context(&self.state, runtime_env);
+            let started = planned.plan.start(&self.state, Vec::new(), context).await;
+            return started.map_err(|error| from_datafusion(&error));
+        }
         let mut state = at_this_moment(&self.state);
         let generation = self.session.engine().storage().pin(state.config_mut()).await?;
-        let planned = self.planned_for(&state, generation).await?;
-        let context = Arc::new(TaskContext::from(&state).with_runtime(runtime_env));
+        let planned = self.planned_for(&state, planned, generation).await?;
+        let context = task_context(&state, runtime_env);
         if values.len() == 1
             && let Some(row) = values.pop()
         {
@@ -99,8 +106,12 @@ impl Query {
     }
 
     /// The plan, made again if a table may have changed.
-    async fn planned_for(&self, state: &SessionState, generation: i64) -> Result<Arc<Planned>> {
-        let planned = Arc::clone(&self.planned.lock());
+    async fn planned_for(
+        &self,
+        state: &SessionState,
+        planned: Arc<Planned>,
+        generation: i64,
+    ) -> Result<Arc<Planned>> {
         if planned.generation == generation {
             return Ok(planned);
         }
@@ -114,6 +125,17 @@ impl Query {
         *self.planned.lock() = Arc::clone(&planned);
         Ok(planned)
     }
+}
+
+/// What a plan runs in. Plans hold the functions that they call, so it knows none by name.
+fn task_context(state: &SessionState, runtime_env: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+    let config = state.config().clone();
+    let session_id = state.session_id().to_owned();
+    let (scalar, higher_order) = (HashMap::new(), HashMap::new());
+    let (aggregate, window) = (HashMap::new(), HashMap::new());
+    let context =
+        TaskContext::new(None, session_id, config, scalar, higher_order, aggregate, window, runtime_env);
+    Arc::new(context)
 }
 
 fn same_columns(one: &Schema, other: &Schema) -> bool {
@@ -148,7 +170,7 @@ async fn plan_in(
         .map_err(|error| from_datafusion(&error))?;
     let (plan, parameters) = parameters::typed(state, plan, parameter_count)?;
     let schema = wire_schema(&result_schema(state, &plan)?, session.profile());
-    let plan = ReadyPlan::new(state, plan).map_err(|error| from_datafusion(&error))?;
+    let plan = ReadyPlan::new(state, plan).await.map_err(|error| from_datafusion(&error))?;
     Ok((plan, Announced { schema, parameters }))
 }
 
