@@ -62,7 +62,7 @@ pub(crate) struct Benchmark {
 }
 
 /// In the order of the sections of docs/benchmarks.md.
-pub(crate) static BENCHMARKS: [Benchmark; 7] = [
+pub(crate) static BENCHMARKS: [Benchmark; 8] = [
     Benchmark {
         name: "decode",
         about: "HEP decoding and SIP extraction of a 738-byte INVITE with SDP, on one core.",
@@ -135,6 +135,13 @@ pub(crate) static BENCHMARKS: [Benchmark; 7] = [
                 medians, and ratios to the peer. DuckDB reads the very Parquet files of the lake in process; roapi \
                 and the plain pyarrow Flight server hold the same rows in memory.",
         program: Program::Script("bench_fetch.py"),
+    },
+    Benchmark {
+        name: "prepared",
+        about: "Prepared statements executed again and again by a Rust client on the same machine: a constant, beside a \
+                Rust server that answers the same calls from memory without SQL, in turn; and the messages of one \
+                Call-ID among a million rows in Parquet, beside roapi with the rows in memory.",
+        program: Program::Script("bench_prepared.py"),
     },
     Benchmark {
         name: "memory",

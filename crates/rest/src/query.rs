@@ -12,7 +12,7 @@ use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use futures::stream::Fuse;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use pintail_engine::{MAX_SQL_BYTES, QueryStream, SessionOptions};
+use pintail_engine::{MAX_SQL_BYTES, QueryStream, SessionOptions, Statement};
 use pintail_identity::Principal;
 use pintail_types::{Error, Result};
 use serde::Deserialize;
@@ -73,6 +73,9 @@ async fn answer(node: &Node, mut request: Request, shape: Shape) -> Result<Respo
     let sql = read_sql(request).await?;
     let session = node.engine.session(principal, DOOR, SessionOptions::default());
     let statement = session.statement(&sql).await?;
+    if statement.is_update() {
+        return changed(&statement, shape).await;
+    }
     let encoder = RowEncoder::new(&statement.schema())?;
     let rows = statement.execute().await?;
     let id = rows.id();
@@ -86,6 +89,29 @@ async fn answer(node: &Node, mut request: Request, shape: Shape) -> Result<Respo
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        headers.insert(QUERY_ID, id);
+    }
+    Ok(response)
+}
+
+/// Runs a statement that has no rows: the answer is that of a query without rows, and `affected_rows`, null where
+/// the number is not known.
+async fn changed(statement: &Statement, shape: Shape) -> Result<Response<Body>, Failure> {
+    if statement.is_of_session() {
+        let error = Error::unsupported(
+            "every HTTP request is a session of its own: SET and USE would have no effect",
+        );
+        return Err(error.into());
+    }
+    let affected = statement.update(None).await?;
+    let mut body = Vec::new();
+    push_head(&mut body, shape, &[])?;
+    let affected = affected.map_or_else(|| "null".to_owned(), |rows| rows.to_string());
+    body.extend_from_slice(format!("],\"count\":0,\"affected_rows\":{affected}}}").as_bytes());
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::try_from(statement.id().to_string()) {
         headers.insert(QUERY_ID, id);
     }
     Ok(response)

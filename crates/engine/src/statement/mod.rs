@@ -71,6 +71,11 @@ impl Statement {
         matches!(self.0.work, Work::Setting(_))
     }
 
+    /// Whether it changes nothing but the session: `SET`, `RESET` or `USE`.
+    pub fn is_of_session(&self) -> bool {
+        matches!(self.0.work, Work::Setting(_))
+    }
+
     /// One field for each parameter, in order, named by its position (`1`, `2`, ...), of the type that the statement
     /// expects there; text where any type would do.
     pub fn parameters(&self) -> SchemaRef {

@@ -64,6 +64,7 @@ async fn errors_before_the_first_row_have_an_error_status() {
         ("SELECT nothing FROM hep_proto_1_call", 400),
         ("SELECT 1 FROM no_such_table", 400),
         ("SELECT 1; SELECT 2", 400),
+        ("SET schema = 'system'", 501),
         ("SELECT CAST(session_id AS BIGINT) FROM hep_proto_1_call", 400),
     ] {
         let answer = server.query("/query", sql).await;
