@@ -6,7 +6,7 @@
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use pintail_types::{Error, Result};
+use pintail_types::{Error, Result, reason};
 
 use crate::grammar::Grammar;
 
@@ -138,6 +138,7 @@ fn too_long(what: &str, most: usize) -> Error {
     Error::invalid(format!(
         "the statement is nested too deeply: it has more than {most} {what}; IN or a list of VALUES takes many values"
     ))
+    .with_reason(reason::STATEMENT_TOO_COMPLEX)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! From DataFusion's errors to ours: a kind that says what to do, and one short line.
+//! From DataFusion's errors to ours: a kind that says what to do, a reason code, and one short line.
 
 use std::error::Error as StdError;
 use std::io;
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, Diagnostic};
+use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::object_store;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
-use pintail_types::{Error, ErrorKind};
+use pintail_types::{Error, ErrorKind, Position, reason};
 
 /// The longest message: gRPC sends it in a header, and clients limit those.
 const MAX_MESSAGE_BYTES: usize = 2048;
@@ -17,24 +17,34 @@ const MAX_MESSAGE_BYTES: usize = 2048;
 pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
     match error {
         DataFusionError::SQL(parser, _) => from_parser(parser),
-        DataFusionError::Diagnostic(diagnostic, inner) => match inner.as_ref() {
-            // The parser's message tells the position itself.
-            DataFusionError::SQL(parser, _) => from_parser(parser),
-            _ => with_position(from_datafusion(inner), diagnostic),
-        },
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let error = from_datafusion(inner);
+            match diagnostic.span {
+                Some(span) if error.position().is_none() => {
+                    error.at(Position { line: span.start.line, column: span.start.column })
+                }
+                _ => error,
+            }
+        }
         DataFusionError::Context(_, inner) => from_datafusion(inner),
         DataFusionError::Shared(inner) => from_datafusion(inner),
         DataFusionError::Collection(errors) => {
             errors.first().map_or_else(|| Error::internal("unknown error"), from_datafusion)
         }
-        DataFusionError::Plan(message)
-        | DataFusionError::Configuration(message)
-        | DataFusionError::Execution(message) => new(ErrorKind::Invalid, message),
-        DataFusionError::SchemaError(schema, _) => new(ErrorKind::Invalid, &schema.to_string()),
-        DataFusionError::NotImplemented(message) => new(ErrorKind::Unsupported, message),
-        DataFusionError::ResourcesExhausted(message) => {
-            new(ErrorKind::Exhausted, message).context("the query needs more than the limits allow")
+        DataFusionError::Plan(message) => new(ErrorKind::Invalid, message).with_reason(plan_reason(message)),
+        DataFusionError::Configuration(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_PARAMETER_VALUE)
         }
+        DataFusionError::Execution(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::DATA_EXCEPTION)
+        }
+        DataFusionError::SchemaError(schema, _) => {
+            new(ErrorKind::Invalid, &schema.to_string()).with_reason(schema_reason(schema))
+        }
+        DataFusionError::NotImplemented(message) => new(ErrorKind::Unsupported, message),
+        DataFusionError::ResourcesExhausted(message) => new(ErrorKind::Exhausted, message)
+            .context("the query needs more than the limits allow")
+            .with_reason(reason::OUT_OF_MEMORY),
         DataFusionError::ArrowError(arrow, _) => from_arrow(arrow),
         DataFusionError::ParquetError(parquet) => from_parquet(parquet),
         DataFusionError::ObjectStore(store) => from_object_store(store),
@@ -56,34 +66,82 @@ pub(crate) fn panicked() -> Error {
 fn from_parser(error: &ParserError) -> Error {
     match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            // The parser writes the position in its own way.
-            let message =
-                message.replacen(" at Line: ", " at line ", 1).replacen(", Column: ", ", column ", 1);
-            new(ErrorKind::Invalid, &message).context("syntax error")
+            let (message, position) = split_position(message);
+            let error = syntax_error(message);
+            match position {
+                Some(position) => error.at(position),
+                None => error,
+            }
         }
-        ParserError::RecursionLimitExceeded => {
-            Error::invalid("syntax error: the statement is nested too deeply")
-        }
+        ParserError::RecursionLimitExceeded => syntax_error("the statement is nested too deeply")
+            .with_reason(reason::STATEMENT_TOO_COMPLEX),
     }
 }
 
-fn with_position(error: Error, diagnostic: &Diagnostic) -> Error {
-    let Some(span) = diagnostic.span else { return error };
-    let message = format!("{} at line {}, column {}", error.message(), span.start.line, span.start.column);
-    Error::new(error.kind(), message)
+/// The text does not parse.
+pub(crate) fn syntax_error(message: &str) -> Error {
+    new(ErrorKind::Invalid, message).context("syntax error").with_reason(reason::SYNTAX_ERROR)
+}
+
+/// The parser tells the position only at the end of its message: `… at Line: 1, Column: 8`.
+fn split_position(message: &str) -> (&str, Option<Position>) {
+    let found = message.rsplit_once(" at Line: ").and_then(|(text, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((text, Position { line: line.parse().ok()?, column: column.parse().ok()? }))
+    });
+    match found {
+        Some((text, position)) => (text, Some(position)),
+        None => (message, None),
+    }
+}
+
+const fn schema_reason(error: &SchemaError) -> &'static str {
+    match error {
+        SchemaError::AmbiguousReference { .. } => reason::AMBIGUOUS_COLUMN,
+        SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => {
+            reason::DUPLICATE_COLUMN
+        }
+        SchemaError::FieldNotFound { .. } => reason::UNDEFINED_COLUMN,
+    }
+}
+
+/// The planner has one error for much; only its words tell which.
+fn plan_reason(message: &str) -> &'static str {
+    for (words, reason) in [
+        ("must appear in the GROUP BY clause", reason::GROUPING_ERROR),
+        ("Projections require unique expression names", reason::DUPLICATE_COLUMN),
+        ("Failed to coerce arguments", reason::UNDEFINED_FUNCTION),
+        ("Invalid function", reason::UNDEFINED_FUNCTION),
+        ("Cannot coerce", reason::DATATYPE_MISMATCH),
+        ("Cannot infer common", reason::DATATYPE_MISMATCH),
+    ] {
+        if message.contains(words) {
+            return reason;
+        }
+    }
+    ErrorKind::Invalid.reason()
 }
 
 fn from_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_foreign(inner.as_ref()),
         ArrowError::IoError(_, io) => from_io(io),
-        ArrowError::MemoryError(message) => new(ErrorKind::Exhausted, message),
-        ArrowError::DivideByZero => Error::invalid("division by zero"),
-        ArrowError::CastError(message)
-        | ArrowError::ParseError(message)
-        | ArrowError::ComputeError(message)
-        | ArrowError::ArithmeticOverflow(message)
-        | ArrowError::InvalidArgumentError(message) => new(ErrorKind::Invalid, message),
+        ArrowError::MemoryError(message) => {
+            new(ErrorKind::Exhausted, message).with_reason(reason::OUT_OF_MEMORY)
+        }
+        ArrowError::DivideByZero => Error::invalid("division by zero").with_reason(reason::DIVISION_BY_ZERO),
+        ArrowError::CastError(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_TEXT_REPRESENTATION)
+        }
+        ArrowError::ParseError(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_DATETIME_FORMAT)
+        }
+        ArrowError::ArithmeticOverflow(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::NUMERIC_OUT_OF_RANGE)
+        }
+        ArrowError::ComputeError(message) | ArrowError::InvalidArgumentError(message) => {
+            new(ErrorKind::Invalid, message).with_reason(reason::DATA_EXCEPTION)
+        }
         other => new(ErrorKind::Internal, &other.to_string()),
     }
 }
@@ -99,24 +157,25 @@ fn from_object_store(error: &object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { path, .. } => {
             Error::unavailable(format!("data file {path} is gone; run the query again"))
+                .with_reason(reason::SERIALIZATION_FAILURE)
         }
-        other => new(ErrorKind::Unavailable, &other.to_string()),
+        other => new(ErrorKind::Unavailable, &other.to_string()).with_reason(reason::IO_ERROR),
     }
 }
 
 fn from_io(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::exhausted("no space is left for spill files")
+            Error::exhausted("no space is left for spill files").with_reason(reason::DISK_FULL)
         }
-        _ => new(ErrorKind::Unavailable, &error.to_string()),
+        _ => new(ErrorKind::Unavailable, &error.to_string()).with_reason(reason::IO_ERROR),
     }
 }
 
 /// An error that came through DataFusion from elsewhere: ours as it was, theirs by its type.
 fn from_foreign(error: &(dyn StdError + 'static)) -> Error {
     if let Some(ours) = error.downcast_ref::<Error>() {
-        return Error::new(ours.kind(), short(ours.message()));
+        return ours.reworded(short(ours.message()));
     }
     if let Some(inner) = error.downcast_ref::<DataFusionError>() {
         return from_datafusion(inner);
@@ -166,25 +225,34 @@ mod tests {
             "outer".into(),
             Box::new(DataFusionError::External(Box::new(Error::conflict("table t changed")))),
         );
-        for (error, kind, message) in [
-            (DataFusionError::Plan("Bad plan.".into()), ErrorKind::Invalid, "bad plan"),
-            (DataFusionError::Plan("SELECT is odd".into()), ErrorKind::Invalid, "SELECT is odd"),
-            (DataFusionError::NotImplemented("X".into()), ErrorKind::Unsupported, "x"),
-            (DataFusionError::Internal("oops\nbacktrace".into()), ErrorKind::Internal, "oops"),
-            (nested, ErrorKind::Conflict, "table t changed"),
-            (
-                DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None),
-                ErrorKind::Invalid,
-                "division by zero",
-            ),
+        let sql = |message: &str| {
+            DataFusionError::SQL(Box::new(ParserError::ParserError(message.to_owned())), None)
+        };
+        let arrow = |error| DataFusionError::ArrowError(Box::new(error), None);
+        for (error, kind, reason, message) in [
+            (DataFusionError::Plan("Bad plan.".into()), ErrorKind::Invalid, "42000", "bad plan"),
+            (DataFusionError::Plan("SELECT is odd".into()), ErrorKind::Invalid, "42000", "SELECT is odd"),
+            (DataFusionError::NotImplemented("X".into()), ErrorKind::Unsupported, "0A000", "x"),
+            (DataFusionError::Internal("oops\nbacktrace".into()), ErrorKind::Internal, "XX000", "oops"),
+            (nested, ErrorKind::Conflict, "40001", "table t changed"),
+            (arrow(ArrowError::DivideByZero), ErrorKind::Invalid, "22012", "division by zero"),
+            (arrow(ArrowError::CastError("No number".into())), ErrorKind::Invalid, "22P02", "no number"),
             (
                 DataFusionError::IoError(io::Error::from(io::ErrorKind::StorageFull)),
                 ErrorKind::Exhausted,
+                "53100",
                 "no space is left for spill files",
             ),
+            (
+                sql("Expected: end, found: x at Line: 2, Column: 17"),
+                ErrorKind::Invalid,
+                "42601",
+                "syntax error: expected: end, found: x at line 2, column 17",
+            ),
+            (sql("a at Line: b"), ErrorKind::Invalid, "42601", "syntax error: a at Line: b"),
         ] {
             let mapped = from_datafusion(&error);
-            assert_eq!((mapped.kind(), mapped.message()), (kind, message));
+            assert_eq!((mapped.kind(), mapped.reason(), mapped.message()), (kind, reason, message));
         }
     }
 

@@ -20,6 +20,7 @@ mod error;
 mod grammar;
 mod like;
 mod metadata;
+mod missing;
 mod node;
 mod parameters;
 mod ready_plan;

@@ -184,7 +184,7 @@ impl Reader {
         };
         self.ended = true;
         self.query.close(outcome.as_ref().map(|&()| ()));
-        outcome.err().map(Err)
+        outcome.err().map(|error| Err(error.of_query(self.query.id())))
     }
 }
 

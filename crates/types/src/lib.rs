@@ -6,9 +6,10 @@
 mod clock;
 mod error;
 mod ids;
+pub mod reason;
 mod tables;
 
 pub use clock::{Clock, ManualClock, Micros, SystemClock};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Position, Result};
 pub use ids::{JournalId, JournalPosition, QueryId, SnapshotId, row_uuid};
 pub use tables::{STORAGE_VOLUME, TelemetryTable, is_telemetry_table};

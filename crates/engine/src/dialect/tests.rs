@@ -1,4 +1,5 @@
 use datafusion::catalog::{
+    CatalogProviderList as _,
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
 };
 use pintail_types::ErrorKind;

@@ -58,7 +58,7 @@ impl Statement {
             Ok(_) => query.forget(),
             Err(error) => query.close(Err(error)),
         }
-        outcome
+        outcome.map_err(|error| error.of_query(id))
     }
 
     /// The id of its first execution.
@@ -166,7 +166,7 @@ impl Statement {
             Ok(plan) => plan,
             Err(error) => {
                 query.close(Err(&error));
-                return Err(error);
+                return Err(error.of_query(id));
             }
         };
         query.started(memory);

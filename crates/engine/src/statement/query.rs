@@ -15,8 +15,9 @@ use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use pintail_types::{Error, Result};
 
-use crate::dialect::{complete_names, number_placeholders, table_functions};
+use crate::dialect::{complete_names, number_placeholders};
 use crate::error::from_datafusion;
+use crate::missing::missing_name;
 use crate::parameters;
 use crate::ready_plan::ReadyPlan;
 use crate::session::{Session, at_this_moment};
@@ -155,7 +156,7 @@ async fn plan_in(
     let plan = match state.statement_to_plan(parsed.clone()).await {
         Ok(plan) => plan,
         Err(error) => {
-            return Err(match missing_table(state, parsed).await {
+            return Err(match missing_name(state, parsed).await {
                 Some(missing) => missing,
                 None => parameters::hint(from_datafusion(&error), parameter_count),
             });
@@ -184,24 +185,4 @@ fn result_schema(state: &SessionState, plan: &LogicalPlan) -> Result<Schema> {
         .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
         .map_err(|error| from_datafusion(&error))?;
     Ok(analyzed.schema().as_arrow().clone())
-}
-
-/// The error for a statement that names a table which does not exist.
-async fn missing_table(state: &SessionState, parsed: &Parsed) -> Option<Error> {
-    let functions = table_functions(parsed);
-    for reference in state.resolve_table_references(parsed).ok()? {
-        if reference.schema().is_none() && functions.contains(reference.table()) {
-            continue;
-        }
-        let catalog = &state.config_options().catalog;
-        let name = reference.clone().resolve(&catalog.default_catalog, &catalog.default_schema);
-        let exists = match state.schema_for_ref(reference.clone()) {
-            Ok(schema) => schema.table(&name.table).await.ok()?.is_some(),
-            Err(_) => false,
-        };
-        if !exists {
-            return Some(Error::not_found(format!("table {reference} does not exist")));
-        }
-    }
-    None
 }

@@ -3,8 +3,8 @@
 //! A file holds records apart by empty lines; `#` starts a comment line:
 //!
 //! ```text
-//! query [rowsort]            statement ok             statement error KIND TEXT
-//! SELECT 1, 'a'              SELECT 1                 DROP TABLE t
+//! query [rowsort]            statement ok             statement error KIND [REASON] [TEXT]
+//! SELECT 1, 'a'              SELECT 1                 SELECT x FROM t
 //! ----
 //! 1 | a
 //! ```
@@ -18,7 +18,7 @@ use crate::common::{Bench, Limits, bench, rows};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pintail_engine::Session;
-use pintail_types::Error;
+use pintail_types::{Error, reason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_logic_tests() {
@@ -74,8 +74,13 @@ async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), S
             execute(session, body).await.map_err(|error| error.to_string())?;
         }
         ["statement", "error", kind, ..] => {
-            let text = head.split_once(kind).unwrap().1.trim();
-            check_error(execute(session, body).await.err(), kind, text)?;
+            let mut text = head.split_once(kind).unwrap().1.trim();
+            let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+            let reason = reason::ALL.contains(&first).then_some(first);
+            if reason.is_some() {
+                text = rest;
+            }
+            check_error(execute(session, body).await.err(), kind, reason, text)?;
         }
         ["query", order @ ..] => {
             let (sql, expected) = body.split_once("----\n").ok_or("no ---- in the record")?;
@@ -103,10 +108,14 @@ async fn execute(session: &Session, sql: &str) -> Result<(), Error> {
     }
 }
 
-fn check_error(error: Option<Error>, kind: &str, text: &str) -> Result<(), String> {
+fn check_error(error: Option<Error>, kind: &str, reason: Option<&str>, text: &str) -> Result<(), String> {
     let Some(error) = error else { return Err("it did not fail".to_owned()) };
-    if error.kind().name() != kind || !error.message().contains(text) {
-        return Err(format!("failed with {}: {error}", error.kind().name()));
+    let (found, message) = (error.kind().name(), error.message());
+    if found != kind || reason.is_some_and(|reason| reason != error.reason()) || !message.contains(text) {
+        return Err(format!("failed with {found} {}: {message}", error.reason()));
+    }
+    if error.query_id().is_none() {
+        return Err("the error does not tell its query".to_owned());
     }
     Ok(())
 }

@@ -1,0 +1,114 @@
+//! Which statements are taken, decided by their syntax tree.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{
+    Query, Select, SetExpr, ShowCreateObject, Statement as Sql, Visit, Visitor,
+};
+use pintail_types::{Error, Result};
+
+/// Lets only reading statements through.
+pub(super) fn admit(statement: &Parsed) -> Result<()> {
+    match statement {
+        Parsed::Statement(sql) => admit_sql(sql),
+        Parsed::Explain(explain) => match explain.statement.as_ref() {
+            Parsed::Statement(sql) if matches!(sql.as_ref(), Sql::Query(_)) => admit_sql(sql),
+            _ => Err(Error::unsupported("only queries can be explained")),
+        },
+        Parsed::CopyTo(_) => Err(no_files("COPY")),
+        Parsed::CreateExternalTable(_) => Err(no_files("CREATE EXTERNAL TABLE")),
+        Parsed::Reset(_) => Err(not_admitted("RESET")),
+    }
+}
+
+fn admit_sql(statement: &Sql) -> Result<()> {
+    match statement {
+        Sql::Query(_)
+        | Sql::ExplainTable { .. }
+        | Sql::ShowVariable { .. }
+        | Sql::ShowFunctions { .. }
+        | Sql::ShowTables { .. }
+        | Sql::ShowColumns { .. }
+        | Sql::ShowCatalogs { .. }
+        | Sql::ShowDatabases { .. }
+        | Sql::ShowSchemas { .. }
+        | Sql::ShowCreate { obj_type: ShowCreateObject::Table, .. } => {}
+        Sql::Explain { statement, .. } => return admit_explained(statement),
+        Sql::Copy { .. } => return Err(no_files("COPY")),
+        Sql::AttachDatabase { .. } | Sql::AttachDuckDBDatabase { .. } => return Err(no_files("ATTACH")),
+        Sql::Install { .. } | Sql::Load { .. } => return Err(no_files("LOAD")),
+        other => return Err(not_admitted(&first_word(other))),
+    }
+    match statement.visit(&mut OnlyReading { statements: 0 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn admit_explained(statement: &Sql) -> Result<()> {
+    match statement {
+        Sql::Query(_) => admit_sql(statement),
+        _ => Err(Error::unsupported("only queries can be explained or described")),
+    }
+}
+
+fn first_word(statement: &Sql) -> String {
+    statement.to_string().split_whitespace().next().unwrap_or("this").to_uppercase()
+}
+
+fn not_admitted(what: &str) -> Error {
+    Error::unsupported(format!("{what} is not allowed here: only SELECT, EXPLAIN, SHOW and DESCRIBE are"))
+}
+
+fn no_files(what: &str) -> Error {
+    Error::forbidden(format!("{what} is not allowed: statements do not touch the files of the server"))
+}
+
+/// Finds writing inside of a query: `WITH x AS (INSERT …)`, `SELECT … INTO`, `FOR UPDATE`.
+struct OnlyReading {
+    statements: usize,
+}
+
+impl OnlyReading {
+    fn admit_body(body: &SetExpr) -> ControlFlow<Error> {
+        match body {
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => {
+                ControlFlow::Continue(())
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                Self::admit_body(left)?;
+                Self::admit_body(right)
+            }
+            _ => ControlFlow::Break(not_admitted("writing inside of a query")),
+        }
+    }
+}
+
+impl Visitor for OnlyReading {
+    type Break = Error;
+
+    fn pre_visit_statement(&mut self, statement: &Sql) -> ControlFlow<Error> {
+        self.statements += 1;
+        if self.statements > 1 {
+            return ControlFlow::Break(not_admitted(&first_word(statement)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        if !query.locks.is_empty() {
+            return ControlFlow::Break(Error::unsupported(
+                "rows cannot be locked: leave out FOR UPDATE or FOR SHARE",
+            ));
+        }
+        Self::admit_body(&query.body)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        if select.into.is_some() {
+            return ControlFlow::Break(not_admitted("SELECT INTO"));
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Names made whole.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::catalog::CatalogProviderList;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+};
+
+use super::DEFAULT_SCHEMA;
+
+/// Makes two-part names whole: `x.y` is schema and table of the current catalog if that has such a
+/// schema, else catalog and table in [`DEFAULT_SCHEMA`].
+pub(crate) fn complete_names(statement: &mut Parsed, catalogs: &dyn CatalogProviderList, current: &str) {
+    let sql = match statement {
+        Parsed::Statement(sql) => sql.as_mut(),
+        Parsed::Explain(explain) => return complete_names(&mut explain.statement, catalogs, current),
+        Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => return,
+    };
+    let mut names = Names { catalogs, current, completed: HashSet::new() };
+    let _: ControlFlow<()> = sql.visit(&mut names);
+    let mut columns = Columns { completed: names.completed };
+    let _: ControlFlow<()> = sql.visit(&mut columns);
+}
+
+struct Names<'a> {
+    catalogs: &'a dyn CatalogProviderList,
+    current: &'a str,
+    /// The pairs that became catalog and table.
+    completed: HashSet<(String, String)>,
+}
+
+impl Names<'_> {
+    fn complete(&mut self, name: &mut ObjectName) {
+        let [ObjectNamePart::Identifier(first), ObjectNamePart::Identifier(second)] = name.0.as_slice()
+        else {
+            return;
+        };
+        let (first, second) = (normalized(first), normalized(second));
+        let has_schema = |schema: &str| {
+            schema == "information_schema"
+                || self.catalogs.catalog(self.current).is_some_and(|catalog| catalog.schema(schema).is_some())
+        };
+        if has_schema(&first) || self.catalogs.catalog(&first).is_none() {
+            return;
+        }
+        name.0.insert(1, ObjectNamePart::Identifier(Ident::new(DEFAULT_SCHEMA)));
+        self.completed.insert((first, second));
+    }
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        self.complete(relation);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &mut Sql) -> ControlFlow<()> {
+        if let Sql::ShowCreate { obj_name, .. } = statement {
+            self.complete(obj_name);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Lets `catalog.table.column` follow a name that became `catalog.main.table`.
+struct Columns {
+    completed: HashSet<(String, String)>,
+}
+
+impl VisitorMut for Columns {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expression
+            && let [first, second, _] = parts.as_slice()
+            && self.completed.contains(&(normalized(first), normalized(second)))
+        {
+            parts.insert(1, Ident::new(DEFAULT_SCHEMA));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names that are called as table functions, lower case as they are looked up.
+pub(crate) fn table_functions(statement: &Parsed) -> HashSet<String> {
+    let mut functions = TableFunctions(HashSet::new());
+    match statement {
+        Parsed::Statement(sql) => {
+            let _: ControlFlow<()> = sql.visit(&mut functions);
+        }
+        Parsed::Explain(explain) => return table_functions(&explain.statement),
+        Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
+    }
+    functions.0
+}
+
+struct TableFunctions(HashSet<String>);
+
+impl Visitor for TableFunctions {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: Some(_), .. } = factor
+            && let [ObjectNamePart::Identifier(function)] = name.0.as_slice()
+        {
+            self.0.insert(normalized(function));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The name an identifier stands for: lower case unless quoted.
+pub(crate) fn normalized(identifier: &Ident) -> String {
+    match identifier.quote_style {
+        Some(_) => identifier.value.clone(),
+        None => identifier.value.to_lowercase(),
+    }
+}
