@@ -73,8 +73,9 @@ fn from_parser(error: &ParserError) -> Error {
                 None => error,
             }
         }
-        ParserError::RecursionLimitExceeded => syntax_error("the statement is nested too deeply")
-            .with_reason(reason::STATEMENT_TOO_COMPLEX),
+        ParserError::RecursionLimitExceeded => {
+            syntax_error("the statement is nested too deeply").with_reason(reason::STATEMENT_TOO_COMPLEX)
+        }
     }
 }
 

@@ -89,8 +89,9 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), ALL.len());
-        let is_sqlstate =
-            |code: &str| code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+        let is_sqlstate = |code: &str| {
+            code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+        };
         assert!(ALL.iter().all(|code| is_sqlstate(code)), "{ALL:?}");
     }
 }

@@ -64,8 +64,9 @@ fn read(sql: &str) -> Result<Parsed> {
         .build()
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| from_datafusion(&error))?;
-    let statement =
-        statements.pop_front().ok_or_else(|| syntax_error("empty query: there is no statement in the text"))?;
+    let statement = statements
+        .pop_front()
+        .ok_or_else(|| syntax_error("empty query: there is no statement in the text"))?;
     if !statements.is_empty() {
         return Err(syntax_error("there are several statements in the text: send them one by one"));
     }

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableFactor, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 
 use super::DEFAULT_SCHEMA;

@@ -1,6 +1,6 @@
 use datafusion::catalog::{
-    CatalogProviderList as _,
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    CatalogProvider, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider,
 };
 use pintail_types::ErrorKind;
 
