@@ -110,6 +110,10 @@ impl Statement {
     /// `Invalid` if it is a query, or if the parameters do not fit; `Forbidden` if the principal may not.
     /// `Conflict` if somebody else changed the same at the same time. What the plan itself fails with.
     pub async fn update(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
+        self.change(parameters).map_err(|error| error.of_query(self.0.id))
+    }
+
+    fn change(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
         match &self.0.work {
             Work::Query(_) => Err(Error::invalid("the statement is a query")),
             Work::Setting(change) => {
@@ -131,7 +135,10 @@ impl Statement {
     pub async fn execute(&self) -> Result<QueryStream> {
         match self.planned_parameters().fields().len() {
             0 => self.execute_rows(vec![Vec::new()]).await,
-            count => Err(Error::invalid(format!("the statement has {count} parameters, none were bound"))),
+            count => {
+                let message = format!("the statement has {count} parameters, none were bound");
+                Err(Error::invalid(message).of_query(self.0.id))
+            }
         }
     }
 
@@ -140,7 +147,8 @@ impl Statement {
     /// # Errors
     /// As [`Self::execute`], and `Invalid` if the parameters do not fit [`Self::parameters`].
     pub async fn execute_with(&self, parameters: &RecordBatch) -> Result<QueryStream> {
-        self.execute_rows(parameters::rows(&self.planned_parameters(), parameters)?).await
+        let rows = parameters::rows(&self.planned_parameters(), parameters);
+        self.execute_rows(rows.map_err(|error| error.of_query(self.0.id))?).await
     }
 
     async fn execute_rows(&self, values: Vec<Vec<ScalarValue>>) -> Result<QueryStream> {
