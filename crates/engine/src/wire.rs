@@ -17,6 +17,8 @@ pub enum WireProfile {
     /// What JDBC, ADBC, pyarrow and JSON writers all read.
     #[default]
     Standard,
+    /// What Grafana's datasources read.
+    Grafana,
 }
 
 /// The schema in which rows of `schema` leave under `profile`.
@@ -25,7 +27,7 @@ pub enum WireProfile {
 /// their plain forms, half floats and short decimals the next common size, zones `UTC`, and the
 /// union that JSON accessors give becomes JSON text.
 pub fn wire_schema(schema: &Schema, profile: WireProfile) -> SchemaRef {
-    let WireProfile::Standard = profile;
+    let (WireProfile::Standard | WireProfile::Grafana) = profile;
     Arc::new(Schema::new_with_metadata(wire_fields(schema.fields()), schema.metadata().clone()))
 }
 

@@ -1,19 +1,27 @@
-//! Who calls: credentials from the request's headers, and the sessions that Handshake opens.
+//! Who calls: credentials from the request's headers, and the session they name.
 
-use std::net::IpAddr;
-
+use pintail_engine::WireProfile;
 use pintail_identity::sessions::{Session, Sessions};
 use pintail_identity::{Authenticator, Credentials, Login, Principal};
 use pintail_types::{Error, Result};
 use tonic::codegen::http::HeaderMap;
-use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::header::{AUTHORIZATION, COOKIE};
+
+use crate::connection::ConnectionInfo;
+use crate::profile;
+
+/// The cookie that names a session, beside its bearer, for clients that show other credentials with every call.
+const COOKIE_NAME: &str = "arrow_flight_session_id";
 
 /// The one behind a request: put into the request's extensions before any handler runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
-    /// The session its bearer names; `None` if it shows a token of the configuration, or nothing.
+    /// The session that its bearer or its cookie names; without one, the connection is the session.
     pub(crate) session: Option<Session>,
+    pub(crate) connection: ConnectionInfo,
+    /// What the request's headers ask for.
+    pub(crate) profile: Option<WireProfile>,
 }
 
 /// Decides who a caller is.
@@ -28,32 +36,94 @@ impl Access {
         Self { authenticator, sessions }
     }
 
-    /// The caller of a request with these headers over a connection of `peer`.
+    /// The caller of a request with these headers.
     ///
     /// # Errors
-    /// Those of [`Self::caller_with`].
-    pub(crate) async fn caller(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Caller> {
+    /// `Unauthenticated` without credentials that are valid here, and for a session that is not; `Exhausted` after too
+    /// many wrong ones; `Invalid` for a profile that is not known.
+    pub(crate) async fn caller(&self, headers: &HeaderMap, connection: &ConnectionInfo) -> Result<Caller> {
         let value = match headers.get(AUTHORIZATION) {
             Some(value) => value
                 .to_str()
                 .map_err(|_| Error::unauthenticated("the authorization header is not readable text"))?,
             None => "",
         };
-        self.caller_with(Login::new(Credentials::from_authorization_header(value), peer)).await
+        let mut caller = self.caller_with(Credentials::from_authorization_header(value), connection).await?;
+        caller.profile = profile::of_headers(headers)?;
+        Ok(caller)
     }
 
-    /// The caller that makes this `login`.
+    /// The caller that shows `credentials`.
     ///
     /// # Errors
-    /// `Unauthenticated` if its credentials are not valid here, and `Exhausted` after too many such.
-    pub(crate) async fn caller_with(&self, login: Login<'_>) -> Result<Caller> {
-        if let Credentials::Bearer(token) = login.credentials
-            && Sessions::is_session_token(token)
-        {
+    /// `Unauthenticated` if they are not valid here, and `Exhausted` after too many such.
+    pub(crate) async fn caller_with(
+        &self,
+        credentials: Credentials<'_>,
+        connection: &ConnectionInfo,
+    ) -> Result<Caller> {
+        let (principal, session) = match credentials {
+            Credentials::Bearer(token) if Sessions::is_session_token(token) => {
+                let session = self.sessions.resume(token)?;
+                (session.principal.clone(), Some(session))
+            }
+            other => {
+                let login = Login::new(other, Some(connection.peer().ip()));
+                (self.authenticator.authenticate(login).await?, None)
+            }
+        };
+        Ok(Caller { principal, session, connection: connection.clone(), profile: None })
+    }
+
+    /// Finds the session that a caller's cookie names, if its bearer names none. Gives the cookie, which is echoed.
+    ///
+    /// # Errors
+    /// `Unauthenticated` if the session is not good any more, or is another's.
+    pub(crate) fn take_cookie(&self, caller: &mut Caller, headers: &HeaderMap) -> Result<Option<String>> {
+        let Some(token) = cookie(headers) else {
+            return Ok(None);
+        };
+        if caller.session.is_none() {
             let session = self.sessions.resume(token)?;
-            return Ok(Caller { principal: session.principal.clone(), session: Some(session) });
+            if session.principal != caller.principal {
+                return Err(Error::unauthenticated("the session of the cookie belongs to somebody else"));
+            }
+            caller.session = Some(session);
         }
-        let principal = self.authenticator.authenticate(login).await?;
-        Ok(Caller { principal, session: None })
+        Ok(Some(set_cookie(token)))
+    }
+}
+
+/// The value of `set-cookie` that makes a client name its session.
+pub(crate) fn set_cookie(token: &str) -> String {
+    format!("{COOKIE_NAME}={token}")
+}
+
+/// The session that the cookie headers name.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let values = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| token.trim_matches('"')).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        for (values, expected) in [
+            (&[][..], None),
+            (&["a=b"][..], None),
+            (&["arrow_flight_session_id=x.y"][..], Some("x.y")),
+            (&["a=b; arrow_flight_session_id=\"x\"; c=d"][..], Some("x")),
+            (&["a=b", "arrow_flight_session_id=x=="][..], Some("x==")),
+        ] {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| {
+                headers.append(COOKIE, value.parse().unwrap());
+            });
+            assert_eq!(cookie(&headers), expected, "{values:?}");
+        }
     }
 }

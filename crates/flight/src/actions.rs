@@ -1,35 +1,27 @@
 //! DoAction: prepared statements, cancelling, renewing, sessions.
 
-use std::collections::HashMap;
-
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, ProstMessageExt,
+    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest, ProstMessageExt,
 };
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo,
-    RenewFlightEndpointRequest, Ticket,
+    RenewFlightEndpointRequest,
 };
 use bytes::Bytes;
-use pintail_engine::Session;
 use pintail_types::{Error, Result};
-use prost::Message as _;
 
 use crate::access::Caller;
 use crate::command::{action_body, of_ticket, plain_body};
 use crate::door::Door;
-use crate::service::encoded_schema;
-use crate::session_messages::{
-    CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, OptionErrorValue, OptionValue,
-    SessionOptionValue, SetSessionOptionsRequest, SetSessionOptionsResult,
-};
-
-/// `ActionCreatePreparedStatementResult.is_update = false`, field 4 of the published protocol, which
-/// arrow-flight does not have yet.
-const IS_NOT_UPDATE: [u8; 2] = [0x20, 0x00];
+use crate::flights::Cancelled;
+use crate::session_messages::{CloseSessionResult, CloseStatus};
+use crate::{session_options, transactions};
 
 /// `ActionCancelQueryResult.CancelResult.CANCEL_RESULT_CANCELLED`
 const CANCEL_RESULT_CANCELLED: i32 = 1;
+
+/// `ActionCancelQueryResult.CancelResult.CANCEL_RESULT_NOT_CANCELLABLE`
+const CANCEL_RESULT_NOT_CANCELLABLE: i32 = 3;
 
 /// The actions there are, each with what it does and the messages it takes and gives.
 const ACTIONS: [(&str, &str); 8] = [
@@ -63,7 +55,7 @@ pub(crate) fn action_types() -> impl Iterator<Item = ActionType> {
 pub(crate) async fn act(door: &Door, caller: &Caller, action: Action) -> Result<Option<Bytes>> {
     let body = &action.body;
     match action.r#type.as_str() {
-        "CreatePreparedStatement" => create_prepared(door, caller, action_body(body)?).await.map(Some),
+        "CreatePreparedStatement" => door.prepare(caller, action_body(body)?).await.map(Some),
         "ClosePreparedStatement" => {
             let request: ActionClosePreparedStatementRequest = action_body(body)?;
             door.close_prepared(caller, &request.prepared_statement_handle);
@@ -71,93 +63,57 @@ pub(crate) async fn act(door: &Door, caller: &Caller, action: Action) -> Result<
         }
         "CancelQuery" => {
             let request: ActionCancelQueryRequest = action_body(body)?;
-            let info = plain_body(&request.info, "FlightInfo")?;
-            cancel(door, caller, &info)?;
-            Ok(Some(encode(&ActionCancelQueryResult { result: CANCEL_RESULT_CANCELLED }.as_any())))
+            let result = match cancel(door, caller, &plain_body(&request.info, "FlightInfo")?)? {
+                Cancelled::Yes => CANCEL_RESULT_CANCELLED,
+                Cancelled::TooLate => CANCEL_RESULT_NOT_CANCELLABLE,
+            };
+            Ok(Some(encode(&ActionCancelQueryResult { result }.as_any())))
         }
         "CancelFlightInfo" => {
             let request: CancelFlightInfoRequest = plain_body(body, "CancelFlightInfoRequest")?;
             let info = request.info.ok_or_else(|| Error::invalid("the request names no FlightInfo"))?;
-            cancel(door, caller, &info)?;
-            Ok(Some(encode(&CancelFlightInfoResult { status: CancelStatus::Cancelled.into() })))
+            let status = match cancel(door, caller, &info)? {
+                Cancelled::Yes => CancelStatus::Cancelled,
+                Cancelled::TooLate => CancelStatus::NotCancellable,
+            };
+            Ok(Some(encode(&CancelFlightInfoResult { status: status.into() })))
         }
         "RenewFlightEndpoint" => {
             let request: RenewFlightEndpointRequest = plain_body(body, "RenewFlightEndpointRequest")?;
             let endpoint = request.endpoint.ok_or_else(|| Error::invalid("the request names no endpoint"))?;
             let ticket =
                 endpoint.ticket.as_ref().ok_or_else(|| Error::invalid("the endpoint has no ticket"))?;
-            door.renew_ticket(caller, of_ticket(ticket)?)?;
-            Ok(Some(encode(&endpoint)))
+            let asked = of_ticket(ticket)?;
+            Ok(Some(encode(&door.renew(caller, endpoint, asked)?)))
         }
         "SetSessionOptions" => {
             let request = plain_body(body, "SetSessionOptionsRequest")?;
-            Ok(Some(encode(&set_session_options(&door.session(&caller.principal), request))))
+            Ok(Some(encode(&session_options::set(&door.session(caller)?, request))))
         }
-        "GetSessionOptions" => Ok(Some(encode(&session_options(&door.session(&caller.principal))))),
+        "GetSessionOptions" => Ok(Some(encode(&session_options::get(&door.session_to_look_into(caller))))),
         "CloseSession" => {
-            if let Some(session) = &caller.session {
-                door.access.sessions.close(session);
-            }
+            door.close_session(caller);
             Ok(Some(encode(&CloseSessionResult { status: CloseStatus::Closed.into() })))
         }
+        "BeginTransaction" | "BeginSavepoint" => Err(transactions::cannot_begin()),
+        "EndTransaction" | "EndSavepoint" => Err(transactions::unknown()),
         other => Err(Error::unsupported(format!("the action '{other}' is not served"))),
     }
 }
 
-async fn create_prepared(
-    door: &Door,
-    caller: &Caller,
-    request: ActionCreatePreparedStatementRequest,
-) -> Result<Bytes> {
-    let prepared = door.prepare(caller, request).await?;
-    let result = ActionCreatePreparedStatementResult {
-        prepared_statement_handle: prepared.handle,
-        dataset_schema: encoded_schema(&prepared.schema)?,
-        parameter_schema: Bytes::new(),
-    };
-    let mut value = result.encode_to_vec();
-    value.extend_from_slice(&IS_NOT_UPDATE);
-    let type_url = ActionCreatePreparedStatementResult::type_url().to_owned();
-    Ok(encode(&Any { type_url, value: value.into() }))
-}
-
-fn cancel(door: &Door, caller: &Caller, info: &FlightInfo) -> Result<()> {
-    let tickets =
-        info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()).collect::<Vec<&Ticket>>();
-    if tickets.is_empty() {
+/// Stops what a FlightInfo stands for. It is too late only if it is for all of its tickets.
+fn cancel(door: &Door, caller: &Caller, info: &FlightInfo) -> Result<Cancelled> {
+    let mut tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()).peekable();
+    if tickets.peek().is_none() {
         return Err(Error::not_found("the FlightInfo has no ticket"));
     }
-    tickets.into_iter().try_for_each(|ticket| door.cancel_ticket(caller, of_ticket(ticket)?))
-}
-
-/// Where bare names resolve is the only option of a session, and it is fixed: setting it to what it is
-/// succeeds, as drivers do when they connect.
-fn set_session_options(session: &Session, request: SetSessionOptionsRequest) -> SetSessionOptionsResult {
-    let current = current_place(session);
-    let errors = request.session_options.into_iter().filter_map(|(name, option)| {
-        let Some((_, now)) = current.iter().find(|(known, _)| *known == name) else {
-            return Some((name, OptionErrorValue::InvalidName));
-        };
-        match option.value {
-            None => None,
-            Some(OptionValue::Text(wanted)) if wanted == *now => None,
-            Some(_) => Some((name, OptionErrorValue::InvalidValue)),
+    let mut outcome = Cancelled::TooLate;
+    for ticket in tickets {
+        if door.cancel(caller, of_ticket(ticket)?)? == Cancelled::Yes {
+            outcome = Cancelled::Yes;
         }
-    });
-    SetSessionOptionsResult {
-        errors: errors.map(|(name, error)| (name, OptionError { value: error.into() })).collect(),
     }
-}
-
-fn session_options(session: &Session) -> GetSessionOptionsResult {
-    let options = current_place(session)
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), SessionOptionValue { value: Some(OptionValue::Text(value)) }));
-    GetSessionOptionsResult { session_options: options.collect::<HashMap<_, _>>() }
-}
-
-fn current_place(session: &Session) -> [(&'static str, String); 2] {
-    [("catalog", session.current_catalog().to_owned()), ("schema", session.current_schema().to_owned())]
+    Ok(outcome)
 }
 
 fn encode(message: &impl prost::Message) -> Bytes {

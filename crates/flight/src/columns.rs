@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use pintail_engine::TableInfo;
+use pintail_types::{Error, Result, is_telemetry_table};
 
 /// Prefix of the column metadata keys of Flight SQL.
 const KEY_PREFIX: &str = "ARROW:FLIGHT:SQL:";
 
-/// Marks a text column that holds JSON.
+/// Marks a column whose values mean more than their type says, such as text that is JSON.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 
 /// The bare SQL type family of a column, as GetXdbcTypeInfo lists it (without precision or length).
 pub(crate) fn type_name(field: &Field) -> &'static str {
-    if field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == "arrow.json") {
-        return "JSON";
+    match field.metadata().get(EXTENSION_NAME).map(String::as_str) {
+        Some("arrow.json") => return "JSON",
+        Some("arrow.uuid") => return "UUID",
+        _ => {}
     }
     match field.data_type() {
         DataType::Null => "NULL",
@@ -62,23 +66,33 @@ pub(crate) fn described(schema: &Schema) -> SchemaRef {
     with_metadata(schema, |field| type_metadata(field).collect())
 }
 
-/// The schema of a table, as GetTables gives it: with the place of each column as well.
-pub(crate) fn described_table(schema: &Schema, catalog: &str, db_schema: &str, table: &str) -> SchemaRef {
-    with_metadata(schema, |field| {
+/// The schema of a table, as GetTables gives it: with the place of each column as well. `read_only` says that this
+/// listener changes nothing.
+///
+/// # Errors
+/// `Internal` if the schema was not looked up.
+pub(crate) fn described_table(table: &TableInfo, read_only: bool) -> Result<SchemaRef> {
+    let TableInfo { catalog, schema_name, name, table_type, schema } = table;
+    let schema = schema.as_ref().ok_or_else(|| {
+        Error::internal(format!("the schema of {catalog}.{schema_name}.{name} was not looked up"))
+    })?;
+    let read_only = read_only || *table_type != "BASE TABLE" || is_telemetry_table(name);
+    let place = |field: &Field| {
         type_metadata(field)
             .chain([
-                ("CATALOG_NAME", catalog.to_owned()),
+                ("CATALOG_NAME", catalog.clone()),
                 // The JDBC driver reads the schema's name under one of two keys, by its version.
-                ("SCHEMA_NAME", db_schema.to_owned()),
-                ("DB_SCHEMA_NAME", db_schema.to_owned()),
-                ("TABLE_NAME", table.to_owned()),
+                ("SCHEMA_NAME", schema_name.clone()),
+                ("DB_SCHEMA_NAME", schema_name.clone()),
+                ("TABLE_NAME", name.clone()),
                 ("IS_AUTO_INCREMENT", "0".to_owned()),
                 ("IS_CASE_SENSITIVE", "1".to_owned()),
-                ("IS_READ_ONLY", "1".to_owned()),
+                ("IS_READ_ONLY", if read_only { "1" } else { "0" }.to_owned()),
                 ("IS_SEARCHABLE", "1".to_owned()),
             ])
             .collect()
-    })
+    };
+    Ok(with_metadata(schema, place))
 }
 
 fn with_metadata(schema: &Schema, metadata: impl Fn(&Field) -> Vec<(&'static str, String)>) -> SchemaRef {

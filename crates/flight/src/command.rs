@@ -17,6 +17,8 @@ const PREFIX: &str = "type.googleapis.com/";
 pub(crate) enum Asked {
     /// The command is SQL text itself: plain Flight.
     Sql(String),
+    /// A table by its path: `[table]`, `[schema, table]` or `[catalog, schema, table]`.
+    Path(Vec<String>),
     /// A Flight SQL message.
     Command(Command),
 }
@@ -24,18 +26,36 @@ pub(crate) enum Asked {
 /// Reads a descriptor.
 ///
 /// # Errors
-/// `Invalid` if it is neither a Flight SQL command nor SQL text; `Unsupported` for a path.
+/// `Invalid` if it is neither a Flight SQL command nor SQL text nor a path; `Unsupported` for a command that is not
+/// known.
 pub(crate) fn of_descriptor(descriptor: &FlightDescriptor) -> Result<Asked> {
     match descriptor.r#type() {
         DescriptorType::Cmd => read(&descriptor.cmd, "command"),
-        DescriptorType::Path => Err(Error::unsupported(format!(
-            "path descriptors are not served: send SQL text or a Flight SQL command instead of the path '{}'",
-            descriptor.path.join(".")
-        ))),
+        DescriptorType::Path => Ok(Asked::Path(descriptor.path.clone())),
         DescriptorType::Unknown => {
             Err(Error::invalid("the descriptor has no type: send a command descriptor"))
         }
     }
+}
+
+/// The query for all rows of the table with this path.
+///
+/// # Errors
+/// `Invalid` for a path that is not one of a table.
+pub(crate) fn select_all(path: &[String]) -> Result<String> {
+    if !(1..=3).contains(&path.len()) || path.iter().any(String::is_empty) {
+        return Err(Error::invalid(format!(
+            "a path is [table], [schema, table] or [catalog, schema, table], not '{}'",
+            path.join(".")
+        )));
+    }
+    let quoted = path.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+    Ok(format!("SELECT * FROM {}", quoted.collect::<Vec<_>>().join(".")))
+}
+
+/// The name of a command without its package.
+pub(crate) fn name_of(command: &Command) -> &str {
+    command.type_url().rsplit('.').next().unwrap_or_default()
 }
 
 /// Reads a ticket.
@@ -112,6 +132,7 @@ mod tests {
     fn asked(bytes: impl Into<Bytes>) -> Result<String> {
         of_descriptor(&FlightDescriptor::new_cmd(bytes)).map(|asked| match asked {
             Asked::Sql(sql) => format!("sql {sql}"),
+            Asked::Path(path) => format!("path {path:?}"),
             Asked::Command(command) => command.type_url().replace(PREFIX, ""),
         })
     }
@@ -150,8 +171,23 @@ mod tests {
             assert_eq!(error.kind(), kind, "{error}");
             assert!(!error.message().contains("DecodeError"), "{error}");
         }
-        let path = FlightDescriptor::new_path(vec!["main".into(), "t".into()]);
-        assert_eq!(of_descriptor(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+        let no_type = FlightDescriptor::default();
+        assert_eq!(of_descriptor(&no_type).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn paths_are_quoted() {
+        for (path, expected) in [
+            (&["t"][..], Some("SELECT * FROM \"t\"")),
+            (&["S", "a\"b.c"], Some("SELECT * FROM \"S\".\"a\"\"b.c\"")),
+            (&["c", "s", "t"], Some("SELECT * FROM \"c\".\"s\".\"t\"")),
+            (&[], None),
+            (&["c", "", "t"], None),
+            (&["a", "b", "c", "d"], None),
+        ] {
+            let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(select_all(&path).ok().as_deref(), expected, "{path:?}");
+        }
     }
 
     #[test]

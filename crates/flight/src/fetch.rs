@@ -15,19 +15,18 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use http_body::Frame;
-use pintail_types::Result;
+use pintail_types::{QueryId, Result};
 use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
+use crate::deadline::Deadline;
 use crate::encode::{Encoder, Message};
+use crate::gate::Pass;
 use crate::status::status;
 
 /// Messages that are encoded and not yet taken by the connection.
 const QUEUED_MESSAGES: usize = 2;
-
-/// Load balancers cut streams on which nothing moves: after this time a batch of zero rows is sent.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// What a result is made of: the schema it was announced with, and its batches.
 pub(crate) struct Rows {
@@ -36,7 +35,16 @@ pub(crate) struct Rows {
     /// The batches; dropping them stops the plan.
     pub(crate) batches: BoxStream<'static, Result<RecordBatch>>,
     /// The query's id, named in errors.
-    pub(crate) query: Option<String>,
+    pub(crate) query: Option<QueryId>,
+}
+
+/// How long a result may take, and how long it may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// The client's.
+    pub(crate) deadline: Deadline,
+    /// Load balancers cut streams on which nothing moves: after this time a batch of zero rows is sent.
+    pub(crate) sign_of_life: Duration,
 }
 
 impl Rows {
@@ -44,6 +52,11 @@ impl Rows {
     pub(crate) fn of_batch(batch: RecordBatch) -> Self {
         let schema = batch.schema();
         Self { schema, batches: futures::stream::once(async { Ok(batch) }).boxed(), query: None }
+    }
+
+    /// No rows.
+    pub(crate) fn none(schema: SchemaRef) -> Self {
+        Self { schema, batches: futures::stream::empty().boxed(), query: None }
     }
 }
 
@@ -72,18 +85,14 @@ pub(crate) struct Fetch {
 
 impl Fetch {
     /// Starts the task that runs the plan.
-    pub(crate) fn start(rows: Rows) -> Self {
-        Self::start_with(rows, SIGN_OF_LIFE)
-    }
-
-    fn start_with(rows: Rows, sign_of_life: Duration) -> Self {
+    pub(crate) fn start(rows: Rows, patience: Patience) -> Self {
         let (sender, steps) = mpsc::channel(QUEUED_MESSAGES);
         tokio::spawn(async move {
             let abandoned = sender.clone();
             tokio::select! {
                 biased;
                 () = abandoned.closed() => {}
-                () = produce(rows, &sender, sign_of_life) => {}
+                () = produce(rows, &sender, patience) => {}
             }
         });
         Self { steps, finished: false }
@@ -123,11 +132,12 @@ impl Stream for Fetch {
 }
 
 /// Runs the plan to its end and sends what it gives. Returns early when nobody listens any more.
-async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>, sign_of_life: Duration) {
-    let last = match produce_messages(&mut rows, sender, sign_of_life).await {
+async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>, patience: Patience) {
+    let messages = produce_messages(&mut rows, sender, patience.sign_of_life);
+    let last = match patience.deadline.limit(messages).await.flatten() {
         Ok(()) => Step::End,
-        Err(error) => Step::Failed(match &rows.query {
-            Some(query) => status(&error.context(format_args!("query {query}"))),
+        Err(error) => Step::Failed(match rows.query {
+            Some(query) => status(&error.context(format_args!("query {query}")).of_query(query)),
             None => status(&error),
         }),
     };
@@ -169,12 +179,13 @@ pub(crate) struct FetchBody {
     fetch: Fetch,
     chunks: VecDeque<Bytes>,
     trailers_sent: bool,
+    _pass: Pass,
 }
 
 impl FetchBody {
     /// The body of `fetch`.
-    pub(crate) const fn new(fetch: Fetch) -> Self {
-        Self { fetch, chunks: VecDeque::new(), trailers_sent: false }
+    pub(crate) const fn new(fetch: Fetch, pass: Pass) -> Self {
+        Self { fetch, chunks: VecDeque::new(), trailers_sent: false, _pass: pass }
     }
 }
 
@@ -231,12 +242,15 @@ mod tests {
     }
 
     fn rows(batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Rows {
-        Rows { schema: batch().schema(), batches: batches.boxed(), query: Some("7".to_owned()) }
+        Rows { schema: batch().schema(), batches: batches.boxed(), query: None }
     }
+
+    const PATIENT: Patience = Patience { deadline: Deadline::NONE, sign_of_life: Duration::MAX };
 
     #[tokio::test]
     async fn a_silent_plan_shows_signs_of_life_after_the_schema() {
-        let mut fetch = Fetch::start_with(rows(futures::stream::pending()), Duration::from_millis(1));
+        let impatient = Patience { sign_of_life: Duration::from_millis(1), ..PATIENT };
+        let mut fetch = Fetch::start(rows(futures::stream::pending()), impatient);
         let schema = fetch.next().await.unwrap().unwrap();
         let mut signs = Vec::new();
         for _ in 0..3 {
@@ -264,7 +278,7 @@ mod tests {
             let _plan = &told;
             Ok(batch())
         });
-        let mut fetch = Fetch::start(rows(endless));
+        let mut fetch = Fetch::start(rows(endless), PATIENT);
         fetch.next().await.unwrap().unwrap();
         drop(fetch);
         dropped.await.unwrap();
@@ -273,17 +287,30 @@ mod tests {
     #[tokio::test]
     async fn an_error_ends_the_result_and_names_the_query() {
         let failing = futures::stream::iter([Ok(batch()), Err(Error::exhausted("no memory left"))]);
-        let fetch = Fetch::start(rows(failing));
+        let query = QueryId::new();
+        let fetch = Fetch::start(Rows { query: Some(query), ..rows(failing) }, PATIENT);
         let items: Vec<_> = fetch.collect().await;
         assert_eq!(items.len(), 3);
         let status = items[2].as_ref().unwrap_err();
-        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "query 7: no memory left"));
+        let message = format!("query {query}: no memory left");
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, message.as_str()));
+    }
+
+    #[tokio::test]
+    async fn a_result_ends_at_the_deadline_of_its_client() {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", "20m".parse().unwrap());
+        let patience = Patience { deadline: Deadline::of(&headers), ..PATIENT };
+        let items: Vec<_> = Fetch::start(rows(futures::stream::pending()), patience).collect().await;
+        // The schema and the error.
+        assert_eq!(items.len(), 2);
+        assert_eq!(items[1].as_ref().unwrap_err().code(), Code::DeadlineExceeded);
     }
 
     #[tokio::test]
     async fn a_result_that_breaks_off_is_not_complete() {
         let broken = futures::stream::once(async { panic!("a defect in a plan") });
-        let items: Vec<_> = Fetch::start(rows(broken)).collect().await;
+        let items: Vec<_> = Fetch::start(rows(broken), PATIENT).collect().await;
         assert_eq!(items.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 }

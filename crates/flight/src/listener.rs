@@ -4,60 +4,134 @@
 //! here with a body of its own; all else goes to tonic's server.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use arrow_flight::Ticket;
 use arrow_flight::flight_service_server::FlightServiceServer;
-use bytes::{Buf, BytesMut};
-use prost::Message as _;
+use futures::FutureExt;
+use pintail_types::Error;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::header::{CONTENT_TYPE, HeaderValue};
+use tonic::codegen::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use tonic::codegen::{BoxFuture, Service as HttpService, http};
-use tonic::server::NamedService;
 
 use crate::access::Caller;
-use crate::connection::Peer;
-use crate::fetch::FetchBody;
+use crate::connection::ConnectionInfo;
+use crate::deadline::Deadline;
+use crate::door::Door;
+use crate::fetch::{FetchBody, Patience};
+use crate::gate::{Gate, Pass};
+use crate::health::{self, Health};
+use crate::incoming::Watched;
 use crate::service::Service;
 use crate::status::status;
+use crate::unary::read_ticket;
 
 /// Longest message that a client may send. Tickets are short; DoPut sends batches.
-pub(crate) const MAX_RECEIVED: usize = 64 << 20;
+const MAX_RECEIVED: usize = 64 << 20;
 
 /// Longest message of a Handshake, which anybody may send: a user and a password.
 const MAX_HANDSHAKE: usize = 64 << 10;
 
-/// Longest ticket. SQL text may stand in it.
-const MAX_TICKET: usize = 4 << 20;
+/// What the paths of Flight begin with.
+const PATH: &str = "/arrow.flight.protocol.FlightService/";
 
-/// gRPC's frame: a flag byte that says whether the message is compressed, and its length.
-const GRPC_PREFIX: usize = 5;
-
-/// What tonic calls for every request to the Flight service.
+/// What tonic calls for every request.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
     service: Service,
-    door: std::sync::Arc<crate::door::Door>,
+    door: Arc<Door>,
+    gate: Gate,
+    health: Health,
+    sign_of_life: Duration,
     methods: FlightServiceServer<Service>,
     handshakes: FlightServiceServer<Service>,
 }
 
 impl Listener {
-    pub(crate) fn new(door: std::sync::Arc<crate::door::Door>) -> Self {
-        let service = Service::new(std::sync::Arc::clone(&door));
+    pub(crate) fn new(door: Arc<Door>, gate: Gate, health: Health, sign_of_life: Duration) -> Self {
+        let service = Service::new(Arc::clone(&door));
         let methods = FlightServiceServer::new(service.clone())
             .max_decoding_message_size(MAX_RECEIVED)
             .max_encoding_message_size(usize::MAX);
         let handshakes = FlightServiceServer::new(service.clone()).max_decoding_message_size(MAX_HANDSHAKE);
-        Self { service, door, methods, handshakes }
+        Self { service, door, gate, health, sign_of_life, methods, handshakes }
+    }
+
+    async fn answer(mut self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+        let deadline = Deadline::of(request.headers());
+        let Some(connection) = request.extensions().get::<ConnectionInfo>().cloned() else {
+            return Err(Error::internal("a request came over no connection"));
+        };
+        let path = request.uri().path();
+        let method = path.strip_prefix(PATH).unwrap_or_default().to_owned();
+        let mut cookie = None;
+        let mut caller = match self.door.access.caller(request.headers(), &connection).await {
+            Ok(caller) => Some(caller),
+            // A Handshake may carry its credentials in its first message, and answers for itself.
+            Err(_) if method == "Handshake" && !request.headers().contains_key(AUTHORIZATION) => None,
+            Err(error) => return Err(error),
+        };
+        if method.is_empty() {
+            return Err(Error::unsupported(format!("{path} is not served here")));
+        }
+        let pass = self.gate.enter()?;
+        // The cookie of a session that has ended must not keep its client from opening another.
+        if let Some(caller) = caller.as_mut().filter(|_| method != "Handshake") {
+            cookie = self.door.access.take_cookie(caller, request.headers())?;
+        }
+        let answer = async {
+            match (method.as_str(), caller) {
+                ("DoGet", Some(caller)) => self.do_get(&caller, request, deadline, pass).await,
+                ("Handshake", caller) => {
+                    caller.map(|caller| request.extensions_mut().insert(caller));
+                    self.handshakes.call(request).await
+                }
+                (_, caller) => {
+                    caller.map(|caller| request.extensions_mut().insert(caller));
+                    self.methods.call(watched(request)).await
+                }
+            }
+        };
+        // tonic has a timer of its own for this, which is later and answers with the code for a cancelled request.
+        let Ok(mut response) = deadline.limit(answer).await?;
+        if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+            response.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    async fn do_get(
+        &self,
+        caller: &Caller,
+        request: http::Request<Body>,
+        deadline: Deadline,
+        pass: Pass,
+    ) -> Result<http::Response<Body>, Infallible> {
+        let patience = Patience { deadline, sign_of_life: self.sign_of_life };
+        let fetch = async {
+            let ticket = read_ticket(request.into_body()).await?;
+            self.service.fetch(caller, &ticket, patience).await
+        };
+        Ok(match fetch.await {
+            Ok(fetch) => {
+                let mut response = http::Response::new(Body::new(FetchBody::new(fetch, pass)));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                response
+            }
+            Err(status) => status.into_http(),
+        })
     }
 }
 
-impl NamedService for Listener {
-    const NAME: &'static str = <FlightServiceServer<Service> as NamedService>::NAME;
+/// The request with what tells whether all of its body came.
+fn watched(request: http::Request<Body>) -> http::Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    let (body, arrival) = Watched::new(body);
+    parts.extensions.insert(arrival);
+    http::Request::from_parts(parts, Body::new(body))
 }
 
 impl HttpService<http::Request<Body>> for Listener {
@@ -69,90 +143,19 @@ impl HttpService<http::Request<Body>> for Listener {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let is_handshake = method == "Handshake";
-        let is_do_get = method == "DoGet";
-        let (service, door) = (self.service.clone(), std::sync::Arc::clone(&self.door));
-        let mut methods = if is_handshake { self.handshakes.clone() } else { self.methods.clone() };
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path().starts_with(health::PATH) {
+            let health = self.health.clone();
+            return Box::pin(async move { Ok(health.answer(request).await) });
+        }
+        let answer = AssertUnwindSafe(self.clone().answer(request)).catch_unwind();
         Box::pin(async move {
-            let peer = peer_of(request.extensions());
-            let caller = match door.access.caller(request.headers(), peer).await {
-                Ok(caller) => Some(caller),
-                // A Handshake may carry its credentials in its first message, and answers for itself.
-                Err(_) if is_handshake && !request.headers().contains_key(http::header::AUTHORIZATION) => {
-                    None
-                }
-                Err(error) => return Ok(status(&error).into_http()),
-            };
-            match caller {
-                Some(caller) if is_do_get => Ok(do_get(&service, &caller, request.into_body()).await),
-                caller => {
-                    if let Some(caller) = caller {
-                        request.extensions_mut().insert(caller);
-                    }
-                    methods.call(request).await
-                }
-            }
+            Ok(match answer.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => status(&error).into_http(),
+                // What a client sends must not be able to do this; if it does, it learns that it failed.
+                Err(_) => Status::internal("the request failed because of a defect in the server").into_http(),
+            })
         })
     }
-}
-
-/// The other end of the connection that a request came over.
-pub(crate) fn peer_of(extensions: &http::Extensions) -> Option<IpAddr> {
-    extensions.get::<Peer>().map(|peer| peer.0)
-}
-
-async fn do_get(service: &Service, caller: &Caller, body: Body) -> http::Response<Body> {
-    let fetch = async {
-        let ticket = read_ticket(body).await?;
-        service.fetch(caller, &ticket).await
-    };
-    match fetch.await {
-        Ok(fetch) => {
-            let mut response = http::Response::new(Body::new(FetchBody::new(fetch)));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            response
-        }
-        Err(status) => status.into_http(),
-    }
-}
-
-/// The one message of a DoGet request.
-async fn read_ticket(body: Body) -> Result<Ticket, Status> {
-    let mut received = collect(body).await?;
-    if received.len() < GRPC_PREFIX {
-        return Err(Status::invalid_argument("the request has no ticket"));
-    }
-    let compressed = received.get_u8() != 0;
-    if compressed {
-        return Err(Status::unimplemented("compressed requests are not served"));
-    }
-    let length = received.get_u32() as usize;
-    if received.len() != length {
-        return Err(Status::invalid_argument("the request is not exactly one ticket"));
-    }
-    Ticket::decode(received).map_err(|_| Status::invalid_argument("the request is not a well-formed ticket"))
-}
-
-async fn collect(body: Body) -> Result<BytesMut, Status> {
-    let mut body = std::pin::pin!(body);
-    let mut received = BytesMut::new();
-    while let Some(frame) = std::future::poll_fn(|context| poll_frame(body.as_mut(), context)).await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        if received.len() + data.len() > MAX_TICKET + GRPC_PREFIX {
-            return Err(Status::resource_exhausted(format!("a ticket has at most {MAX_TICKET} bytes")));
-        }
-        received.extend_from_slice(&data);
-    }
-    Ok(received)
-}
-
-fn poll_frame(
-    body: Pin<&mut Body>,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Status>>> {
-    http_body::Body::poll_frame(body, context)
 }

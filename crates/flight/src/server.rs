@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pintail_engine::Engine;
+use pintail_engine::{Engine, SessionOptions, WireProfile};
 use pintail_identity::sessions::Sessions;
-use pintail_identity::{Authenticator, Signer, tls};
+use pintail_identity::{Authenticator, Principal, Signer, tls};
 use pintail_types::{Clock, Error, Result};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::connection::connections;
+use crate::connection::{accepted, limited};
 use crate::door::Door;
+use crate::gate::Gate;
+use crate::health::Health;
 use crate::listener::Listener;
 
 /// HTTP/2 flow control lets so much of one request be on its way: batches sent to us are megabytes.
@@ -32,6 +34,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// After the order to stop, results on their way have so long to be read.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How often ended sessions and forgotten statements are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What a listener is told.
 #[derive(Debug)]
 pub struct DoorOptions {
@@ -39,10 +44,38 @@ pub struct DoorOptions {
     pub name: &'static str,
     /// Seals tickets and prepared handles.
     pub signer: Signer,
-    /// What Handshake opens.
+    /// What Handshake opens; `identity.session` says how long they last.
     pub sessions: Sessions,
     /// When handles expire.
     pub clock: Arc<dyn Clock>,
+    /// Sessions that hold something (settings, temporary tables) at a time: `limits.max_sessions`. One more is
+    /// refused as unavailable; a few more are there for admins.
+    pub max_sessions: usize,
+    /// Connections at a time; the next ones wait to be taken.
+    pub max_connections: usize,
+    /// Which types leave where a request's headers say nothing: the listener's `profile`.
+    pub profile: WireProfile,
+    /// Whether statements that change something are refused: the listener's `read_only`.
+    pub read_only: bool,
+    /// A result on which nothing moves for so long sends a batch of zero rows.
+    pub sign_of_life: Duration,
+}
+
+impl DoorOptions {
+    /// The options of a listener of which nothing else is known.
+    pub fn new(name: &'static str, signer: Signer, sessions: Sessions, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            name,
+            signer,
+            sessions,
+            clock,
+            max_sessions: 10_000,
+            max_connections: 4096,
+            profile: WireProfile::Standard,
+            read_only: false,
+            sign_of_life: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A Flight listener. It speaks Flight SQL, and plain Flight whose command is SQL text; ADBC, JDBC and
@@ -51,24 +84,37 @@ pub struct DoorOptions {
 pub struct FlightDoor {
     door: Arc<Door>,
     name: &'static str,
+    max_connections: usize,
+    sign_of_life: Duration,
 }
 
 impl FlightDoor {
     /// A door to `engine` for those whom `authenticator` lets in.
     pub fn new(engine: Arc<Engine>, authenticator: Authenticator, options: DoorOptions) -> Self {
-        let name = options.name;
-        Self { name, door: Arc::new(Door::new(engine, authenticator, options)) }
+        let (name, max_connections, sign_of_life) =
+            (options.name, options.max_connections, options.sign_of_life);
+        let door = Arc::new(Door::new(engine, authenticator, options));
+        Self { door, name, max_connections, sign_of_life }
     }
 
-    /// Serves connections of `listener` until `shutdown`; then no new request is taken, and results on their
-    /// way have 10 seconds to be read.
+    /// Serves connections of `listener` until `shutdown`. Then new requests are answered with UNAVAILABLE, results on
+    /// their way have 10 seconds to be read, and the connections are closed.
     ///
     /// # Errors
     /// `Unavailable` if the listener breaks.
     pub async fn serve(self, listener: tls::Listener, shutdown: CancellationToken) -> Result<()> {
         let name = self.name;
-        let incoming = connections(listener);
-        let stopped = shutdown.clone();
+        let (gate, drained) = Gate::open();
+        let health = Health::new();
+        let drain = async {
+            shutdown.cancelled().await;
+            health.stop();
+            gate.close();
+            drained.wait().await;
+        };
+        let connections = limited(accepted(listener), self.max_connections);
+        let listener =
+            Listener::new(Arc::clone(&self.door), gate.clone(), health.clone(), self.sign_of_life);
         let server = Server::builder()
             .initial_stream_window_size(RECEIVE_WINDOW)
             .initial_connection_window_size(RECEIVE_WINDOW * 2)
@@ -76,18 +122,37 @@ impl FlightDoor {
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
-            .add_service(Listener::new(self.door))
-            .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
+            .serve_with_incoming_shutdown(listener, connections, drain);
         let cut_off = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
-            served = server => served.map_err(|error| Error::unavailable(format!("listener {name} broke")).with_source(error)),
+            served = server => {
+                served.map_err(|error| Error::unavailable(format!("listener {name} broke")).with_source(error))
+            }
             () = cut_off => {
                 tracing::warn!(listener = name, "results were still being read at shutdown; they were cut off");
                 Ok(())
             }
+            () = self.look_after(&health, &shutdown) => Ok(()),
         }
+    }
+
+    /// What is done from time to time, until `shutdown`. Never comes back.
+    async fn look_after(&self, health: &Health, shutdown: &CancellationToken) {
+        let session = self.door.engine.session(Principal::anonymous(), self.name, SessionOptions::default());
+        let tidy = async {
+            loop {
+                tokio::time::sleep(TIDY_INTERVAL).await;
+                self.door.tidy();
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = health.probe(session) => {}
+            () = tidy => {}
+        }
+        std::future::pending().await
     }
 }

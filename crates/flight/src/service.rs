@@ -10,27 +10,25 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{
-    Command, CommandPreparedStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult,
-};
 use arrow_flight::{
-    Action, ActionType, BasicAuth, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
+    Action, ActionType, BasicAuth, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     HandshakeRequest, HandshakeResponse, IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use pintail_identity::{Credentials, Login};
+use pintail_identity::Credentials;
 use pintail_types::{Error, Result as PintailResult};
 use prost::Message as _;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::access::Caller;
+use crate::access::{Caller, set_cookie};
 use crate::actions;
-use crate::command::{Asked, of_descriptor, of_ticket};
+use crate::command::{of_descriptor, of_ticket};
+use crate::connection::ConnectionInfo;
 use crate::door::Door;
-use crate::fetch::Fetch;
-use crate::listener::peer_of;
+use crate::fetch::{Fetch, Patience};
+use crate::incoming::{Arrival, Incoming, Messages};
 use crate::status::status;
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -47,29 +45,19 @@ impl Service {
     }
 
     /// Starts what a ticket stands for.
-    pub(crate) async fn fetch(&self, caller: &Caller, ticket: &Ticket) -> Result<Fetch, Status> {
-        let asked = of_ticket(ticket).map_err(|error| status(&error))?;
-        self.door.rows(caller, asked).await.map(Fetch::start).map_err(|error| status(&error))
+    pub(crate) async fn fetch(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+        patience: Patience,
+    ) -> Result<Fetch, Status> {
+        let rows = async { self.door.rows(caller, of_ticket(ticket)?).await };
+        rows.await.map(|rows| Fetch::start(rows, patience)).map_err(|error| status(&error))
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
         let caller = caller_of(&request)?;
-        let descriptor = request.into_inner();
-        self.describe(&caller, descriptor).await.map_err(|error| status(&error))
-    }
-
-    async fn describe(&self, caller: &Caller, descriptor: FlightDescriptor) -> PintailResult<FlightInfo> {
-        let flight = self.door.flight(caller, of_descriptor(&descriptor)?).await?;
-        let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(flight.ticket));
-        let info = FlightInfo::new()
-            .try_with_schema(&flight.schema)
-            .map_err(|error| Error::internal("the result schema cannot be encoded").with_source(error))?;
-        // No location: the rows are fetched over the same connection.
-        Ok(info
-            .with_descriptor(descriptor)
-            .with_endpoint(endpoint)
-            .with_total_records(-1)
-            .with_total_bytes(-1))
+        self.door.flight(&caller, request.into_inner()).await.map_err(|error| status(&error))
     }
 
     /// The caller of a Handshake: by its headers as everywhere, else by the user and password that old
@@ -81,65 +69,19 @@ impl Service {
         if let Ok(caller) = caller_of(&request) {
             return Ok(caller);
         }
-        let peer = peer_of(request.extensions());
+        let connection = request.extensions().get::<ConnectionInfo>().cloned();
+        let connection = connection.ok_or_else(|| Status::internal("a request came over no connection"))?;
         let first = request.into_inner().message().await?;
         let basic = first.and_then(|message| BasicAuth::decode(message.payload).ok());
         let credentials = match basic {
             Some(BasicAuth { username, password }) => Credentials::Basic { user: username, password },
             None => Credentials::None,
         };
-        self.door.access.caller_with(Login::new(credentials, peer)).await.map_err(|error| status(&error))
+        self.door.access.caller_with(credentials, &connection).await.map_err(|error| status(&error))
     }
 
-    async fn put(
-        &self,
-        caller: &Caller,
-        first: FlightData,
-        rest: Streaming<FlightData>,
-    ) -> PintailResult<Bytes> {
-        let descriptor =
-            first.flight_descriptor.ok_or_else(|| Error::invalid("the first message has no descriptor"))?;
-        match of_descriptor(&descriptor)? {
-            Asked::Command(Command::CommandPreparedStatementQuery(command)) => {
-                self.bind(caller, &command, &first.data_header, rest).await
-            }
-            Asked::Command(Command::CommandStatementUpdate(CommandStatementUpdate { query, .. }))
-            | Asked::Sql(query) => {
-                // The engine says which statements it takes; what it plans has rows and is no update.
-                self.door.plan(caller, &query).await?;
-                Err(Error::invalid("the statement is a query: send it with GetFlightInfo"))
-            }
-            Asked::Command(Command::CommandPreparedStatementUpdate(command)) => {
-                self.door.check_prepared(caller, &command.prepared_statement_handle)?;
-                Err(Error::invalid("the prepared statement is a query: send it with GetFlightInfo"))
-            }
-            Asked::Command(command) => {
-                let name = command.type_url().rsplit('.').next().unwrap_or_default().to_owned();
-                Err(Error::unsupported(format!("{name} is not served")))
-            }
-        }
-    }
-
-    /// Binds parameters, of which no statement has any: only an empty row is taken.
-    async fn bind(
-        &self,
-        caller: &Caller,
-        command: &CommandPreparedStatementQuery,
-        schema_header: &Bytes,
-        mut rest: Streaming<FlightData>,
-    ) -> PintailResult<Bytes> {
-        self.door.check_prepared(caller, &command.prepared_statement_handle)?;
-        let columns = arrow::ipc::root_as_message(schema_header)
-            .ok()
-            .and_then(|message| message.header_as_schema()?.fields().map(|fields| fields.len()))
-            .unwrap_or(0);
-        if columns > 0 {
-            return Err(Error::unsupported(format!(
-                "the statement takes no parameters and {columns} were bound: write the values into the SQL text"
-            )));
-        }
-        while let Ok(Some(_)) = rest.message().await {}
-        Ok(DoPutPreparedStatementResult { prepared_statement_handle: None }.encode_to_vec().into())
+    async fn put(&self, caller: &Caller, messages: Messages) -> PintailResult<Bytes> {
+        self.door.put(caller, Incoming::open(messages).await?).await
     }
 }
 
@@ -158,9 +100,10 @@ impl FlightService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         let caller = self.handshake_caller(request).await?;
-        let (token, _) = self.door.access.sessions.open(caller.principal).map_err(|error| status(&error))?;
-        let bearer = AsciiMetadataValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| Status::internal("the session token is not ASCII"))?;
+        let (token, _) = self.door.login(&caller).map_err(|error| status(&error))?;
+        let not_ascii = |_| Status::internal("the session token is not ASCII");
+        let bearer = AsciiMetadataValue::try_from(format!("Bearer {token}")).map_err(not_ascii)?;
+        let cookie = AsciiMetadataValue::try_from(set_cookie(&token)).map_err(not_ascii)?;
         let mut trailers = MetadataMap::new();
         trailers.insert("authorization", bearer.clone());
         // Some clients read the bearer from the headers, others from the trailers.
@@ -169,11 +112,21 @@ impl FlightService for Service {
         let mut response =
             Response::new(futures::stream::iter([Ok(answer), Err(end)]).boxed() as BoxStream<_>);
         response.metadata_mut().insert("authorization", bearer);
+        response.metadata_mut().insert("set-cookie", cookie);
         Ok(response)
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented("ListFlights is not served: list tables with the command CommandGetTables"))
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let caller = caller_of(&request)?;
+        let expression = request.into_inner().expression;
+        let pattern = String::from_utf8(expression.into())
+            .map_err(|_| Status::invalid_argument("the criteria are not text: send a pattern, as of LIKE"))?;
+        let pattern = Some(pattern).filter(|pattern| !pattern.is_empty());
+        let flights = self.door.list(&caller, pattern).await.map_err(|error| status(&error))?;
+        Ok(Response::new(futures::stream::iter(flights.into_iter().map(Ok)).boxed() as BoxStream<_>))
     }
 
     async fn get_flight_info(
@@ -189,25 +142,24 @@ impl FlightService for Service {
     ) -> Result<Response<PollInfo>, Status> {
         // Rows are made as they are fetched, so a flight is complete as soon as it is planned.
         let info = self.info(request).await?;
+        let expiration_time = info.endpoint.first().and_then(|endpoint| endpoint.expiration_time);
         Ok(Response::new(PollInfo {
             info: Some(info),
             flight_descriptor: None,
             progress: Some(1.0),
-            expiration_time: None,
+            expiration_time,
         }))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let caller = caller_of(&request)?;
         let schema = async { self.door.schema(&caller, of_descriptor(request.get_ref())?).await };
-        let schema =
-            schema.await.and_then(|schema| encoded_schema(&schema)).map_err(|error| status(&error))?;
+        let schema = schema.await.map_err(|error| status(&error))?;
         Ok(Response::new(SchemaResult { schema }))
     }
 
-    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = caller_of(&request)?;
-        self.fetch(&caller, request.get_ref()).await.map(Response::new)
+    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        Err(Status::internal("DoGet is answered by the listener"))
     }
 
     async fn do_put(
@@ -215,11 +167,9 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = caller_of(&request)?;
-        let mut messages = request.into_inner();
-        let Some(first) = messages.message().await? else {
-            return Err(Status::invalid_argument("nothing was sent: the first message names the command"));
-        };
-        let app_metadata = self.put(&caller, first, messages).await.map_err(|error| status(&error))?;
+        let arrival = request.extensions().get::<Arrival>().cloned().unwrap_or_default();
+        let messages = Messages::new(request.into_inner(), arrival);
+        let app_metadata = self.put(&caller, messages).await.map_err(|error| status(&error))?;
         let result = futures::stream::iter([Ok(PutResult { app_metadata })]);
         Ok(Response::new(result.boxed() as Self::DoPutStream))
     }
@@ -228,7 +178,8 @@ impl FlightService for Service {
         &self,
         _: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented("DoExchange is not served"))
+        let error = Error::unsupported("DoExchange is not served: use DoGet for rows and DoPut for data");
+        Err(status(&error))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -1,10 +1,47 @@
-//! Errors as gRPC codes.
+//! Errors as gRPC statuses: the code, a short message, and for programs a reason and the query's id.
+//!
+//! Reason and query stand in the trailers `pintail-reason` and `pintail-query-id`, and in `grpc-status-details-bin`
+//! as a `google.rpc.Status` with one `google.rpc.ErrorInfo`, which is what clients of all languages can read.
 
+use std::collections::BTreeMap;
+
+use arrow_flight::sql::Any;
 use pintail_types::{Error, ErrorKind};
+use prost::Message as _;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Status};
 
-/// Longer messages break the header limits of clients, which then show nonsense.
-const MAX_MESSAGE: usize = 2048;
+/// Longest message in bytes. It leaves twice, once percent-encoded; clients take 8 KiB of headers, and show nonsense
+/// when there are more.
+const MAX_MESSAGE: usize = 1024;
+
+/// The domain of our reasons in `ErrorInfo`.
+const DOMAIN: &str = "pintail";
+
+/// The type of `ErrorInfo`.
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+
+/// `google.rpc.Status`
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusDetails {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+/// `google.rpc.ErrorInfo`
+#[derive(Clone, PartialEq, prost::Message)]
+struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
+}
 
 /// The gRPC code of every kind of error.
 pub(crate) const fn code(kind: ErrorKind) -> Code {
@@ -29,7 +66,43 @@ pub(crate) fn status(error: &Error) -> Status {
     if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
         tracing::error!(kind = error.kind().name(), cause = ?std::error::Error::source(error), "{error}");
     }
-    Status::new(code(error.kind()), shortened(error.message()))
+    let code = code_of(error);
+    let message = shortened(error.message());
+    let query_id = error.query_id().map(|id| id.to_string());
+    let info = ErrorInfo {
+        reason: error.reason().to_owned(),
+        domain: DOMAIN.to_owned(),
+        metadata: query_id.iter().map(|id| ("query_id".to_owned(), id.clone())).collect(),
+    };
+    let info = Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec().into() };
+    let details = StatusDetails { code: code.into(), message: message.clone(), details: vec![info] };
+    let mut trailers = MetadataMap::new();
+    trailers.insert("pintail-reason", AsciiMetadataValue::from_static(error.reason()));
+    if let Some(id) = query_id.and_then(|id| AsciiMetadataValue::try_from(id).ok()) {
+        trailers.insert("pintail-query-id", id);
+    }
+    Status::with_details_and_metadata(code, message, details.encode_to_vec().into(), trailers)
+}
+
+/// What a table, schema or view that exists already is, among the conflicts that can be retried.
+fn code_of(error: &Error) -> Code {
+    let exists = [pintail_types::reason::DUPLICATE_TABLE, pintail_types::reason::DUPLICATE_SCHEMA];
+    if error.kind() == ErrorKind::Conflict && exists.contains(&error.reason()) {
+        return Code::AlreadyExists;
+    }
+    code(error.kind())
+}
+
+/// The error of a status that tonic gave us about a client's stream.
+pub(crate) fn from_status(status: &Status) -> Error {
+    let kind = match status.code() {
+        Code::InvalidArgument => ErrorKind::Invalid,
+        Code::OutOfRange | Code::ResourceExhausted => ErrorKind::Exhausted,
+        Code::Unimplemented => ErrorKind::Unsupported,
+        Code::DeadlineExceeded => ErrorKind::DeadlineExceeded,
+        _ => ErrorKind::Cancelled,
+    };
+    Error::new(kind, format!("the client's data broke off: {}", shortened(status.message())))
 }
 
 fn shortened(message: &str) -> String {
@@ -42,6 +115,8 @@ fn shortened(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pintail_types::{QueryId, reason};
+
     use super::*;
 
     #[test]
@@ -51,5 +126,34 @@ mod tests {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().len() <= MAX_MESSAGE + '…'.len_utf8());
         assert!(status.message().ends_with("ä…"));
+        let mut headers = tonic::codegen::http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+        assert!(bytes < 8 << 10, "{bytes}");
+    }
+
+    #[test]
+    fn programs_find_reason_and_query() {
+        let id = QueryId::new();
+        let error = Error::not_found("no table t").with_reason(reason::UNDEFINED_TABLE).of_query(id);
+        let status = status(&error);
+        assert_eq!(status.metadata().get("pintail-reason").unwrap(), "42P01");
+        assert_eq!(status.metadata().get("pintail-query-id").unwrap(), id.to_string().as_str());
+        let details = StatusDetails::decode(status.details()).unwrap();
+        assert_eq!((details.code, details.message.as_str()), (5, "no table t"));
+        let info = ErrorInfo::decode(details.details[0].value.clone()).unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("42P01", "pintail"));
+        assert_eq!(info.metadata["query_id"], id.to_string());
+    }
+
+    #[test]
+    fn what_exists_already_is_told_from_what_changed_meanwhile() {
+        for (error, expected) in [
+            (Error::conflict("t exists").with_reason(reason::DUPLICATE_TABLE), Code::AlreadyExists),
+            (Error::conflict("s exists").with_reason(reason::DUPLICATE_SCHEMA), Code::AlreadyExists),
+            (Error::conflict("t changed"), Code::Aborted),
+        ] {
+            assert_eq!(status(&error).code(), expected, "{error}");
+        }
     }
 }

@@ -16,6 +16,8 @@ use arrow_flight::sql::Command;
 use pintail_engine::Session;
 use pintail_types::{Error, Result};
 
+use crate::command::name_of;
+
 /// The table types there are.
 const TABLE_TYPES: [&str; 3] = ["BASE TABLE", "SYSTEM TABLE", "VIEW"];
 
@@ -39,30 +41,29 @@ pub(crate) fn schema(command: &Command) -> Result<SchemaRef> {
     })
 }
 
-/// The rows of a catalog command, as this session sees them.
+/// The rows of a catalog command, as this session sees them at a listener that changes nothing, or one that does.
 ///
 /// # Errors
 /// As [`schema`], and those of looking into the catalogs.
-pub(crate) async fn rows(session: &Session, command: Command) -> Result<RecordBatch> {
+pub(crate) async fn rows(session: &Session, command: Command, read_only: bool) -> Result<RecordBatch> {
     match command {
         Command::CommandGetCatalogs(_) => text_column(catalogs_schema(), session.catalogs()),
         Command::CommandGetDbSchemas(command) => tables::db_schemas(session, &command),
-        Command::CommandGetTables(command) => tables::tables(session, command).await,
+        Command::CommandGetTables(command) => tables::tables(session, command, read_only).await,
         Command::CommandGetTableTypes(_) => text_column(table_types_schema(), TABLE_TYPES.map(str::to_owned)),
         // No table of a lake has keys.
         Command::CommandGetPrimaryKeys(_) => Ok(RecordBatch::new_empty(keys::primary_keys_schema())),
         Command::CommandGetExportedKeys(_)
         | Command::CommandGetImportedKeys(_)
         | Command::CommandGetCrossReference(_) => Ok(RecordBatch::new_empty(keys::foreign_keys_schema())),
-        Command::CommandGetSqlInfo(command) => sql_info::rows(&command.info),
+        Command::CommandGetSqlInfo(command) => sql_info::rows(&command.info, read_only),
         Command::CommandGetXdbcTypeInfo(command) => xdbc::rows(command.data_type),
         other => Err(not_served(&other)),
     }
 }
 
-fn not_served(command: &Command) -> Error {
-    let name = command.type_url().rsplit('.').next().unwrap_or_default();
-    Error::unsupported(format!("{name} is not served here"))
+pub(crate) fn not_served(command: &Command) -> Error {
+    Error::unsupported(format!("{} is not served here", name_of(command)))
 }
 
 fn catalogs_schema() -> SchemaRef {

@@ -10,6 +10,8 @@ use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{SqlInfo, SqlSupportsConvert as Convert};
 use pintail_types::{Error, Result};
 
+use crate::door::PREPARED_LIFETIME;
+
 /// Ids that some drivers' enums do not know yet: sent only when asked for by number.
 const NEWER: [SqlInfo; 2] =
     [SqlInfo::FlightSqlServerBulkIngestion, SqlInfo::FlightSqlServerIngestTransactionsSupported];
@@ -29,15 +31,11 @@ const STRINGS: &[(SqlInfo, &str)] = &[
 ];
 
 const BOOLEANS: &[(SqlInfo, bool)] = &[
-    (SqlInfo::FlightSqlServerReadOnly, true),
     (SqlInfo::FlightSqlServerSql, true),
     (SqlInfo::FlightSqlServerSubstrait, false),
     (SqlInfo::FlightSqlServerCancel, true),
-    (SqlInfo::FlightSqlServerBulkIngestion, false),
     (SqlInfo::FlightSqlServerIngestTransactionsSupported, false),
     (SqlInfo::SqlDdlCatalog, false),
-    (SqlInfo::SqlDdlSchema, false),
-    (SqlInfo::SqlDdlTable, false),
     (SqlInfo::SqlAllTablesAreSelectable, true),
     (SqlInfo::SqlSupportsColumnAliasing, true),
     (SqlInfo::SqlNullPlusNullIsNull, true),
@@ -56,11 +54,18 @@ const BOOLEANS: &[(SqlInfo, bool)] = &[
     (SqlInfo::SqlTransactionsSupported, false),
     (SqlInfo::SqlDataDefinitionCausesTransactionCommit, false),
     (SqlInfo::SqlDataDefinitionsInTransactionsIgnored, false),
-    (SqlInfo::SqlBatchUpdatesSupported, false),
     (SqlInfo::SqlSavepointsSupported, false),
     (SqlInfo::SqlNamedParametersSupported, false),
     (SqlInfo::SqlLocatorsUpdateCopy, false),
     (SqlInfo::SqlStoredFunctionsUsingCallSyntaxSupported, false),
+];
+
+/// What a listener does unless it is read-only.
+const WRITES: [SqlInfo; 4] = [
+    SqlInfo::FlightSqlServerBulkIngestion,
+    SqlInfo::SqlDdlSchema,
+    SqlInfo::SqlDdlTable,
+    SqlInfo::SqlBatchUpdatesSupported,
 ];
 
 /// Zero says that there is no limit, or none that is known.
@@ -90,7 +95,6 @@ const NO_LIMIT: &[SqlInfo] = &[
 /// Single values and sets of bits; a set holds bit n for the enum's value n.
 const INTEGERS: &[(SqlInfo, i32)] = &[
     (SqlInfo::FlightSqlServerTransaction, 0),
-    (SqlInfo::FlightSqlServerStatementTimeout, 0),
     (SqlInfo::FlightSqlServerTransactionTimeout, 0),
     // Names without quotes are stored in lower case, names in quotes as they are, for which there is no value.
     (SqlInfo::SqlIdentifierCase, 3),
@@ -116,6 +120,9 @@ const INTEGERS: &[(SqlInfo, i32)] = &[
     (SqlInfo::SqlSupportedConcurrenciesForResultSetScrollSensitive, 0),
     (SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive, 0),
 ];
+
+/// Milliseconds after which a prepared statement that is not used is forgotten.
+const PREPARED_TIMEOUT: i64 = PREPARED_LIFETIME / 1000;
 
 const LISTS: &[(SqlInfo, &[&str])] = &[
     (
@@ -187,10 +194,13 @@ pub(super) fn schema() -> SchemaRef {
 }
 
 /// The values with these ids; all published ones if none is named. Unknown ids have no row.
-pub(super) fn rows(ids: &[u32]) -> Result<RecordBatch> {
-    static DATA: OnceLock<std::result::Result<SqlInfoData, String>> = OnceLock::new();
-    let data = DATA
-        .get_or_init(|| build().map_err(|error| error.to_string()))
+pub(super) fn rows(ids: &[u32], read_only: bool) -> Result<RecordBatch> {
+    type Data = OnceLock<std::result::Result<SqlInfoData, String>>;
+    static READ_ONLY: Data = OnceLock::new();
+    static WRITABLE: Data = OnceLock::new();
+    let data = if read_only { &READ_ONLY } else { &WRITABLE };
+    let data = data
+        .get_or_init(|| build(read_only).map_err(|error| error.to_string()))
         .as_ref()
         .map_err(|error| Error::internal(format!("the server's facts cannot be listed: {error}")))?;
     let newer = NEWER.map(|info| info as u32);
@@ -205,6 +215,8 @@ fn all_ids() -> impl Iterator<Item = u32> {
     let named = STRINGS.iter().map(|(info, _)| *info);
     named
         .chain(BOOLEANS.iter().map(|(info, _)| *info))
+        .chain(WRITES)
+        .chain([SqlInfo::FlightSqlServerReadOnly, SqlInfo::FlightSqlServerStatementTimeout])
         .chain(NO_LIMIT.iter().copied())
         .chain(INTEGERS.iter().map(|(info, _)| *info))
         .chain(LISTS.iter().map(|(info, _)| *info))
@@ -212,10 +224,14 @@ fn all_ids() -> impl Iterator<Item = u32> {
         .map(|info| info as u32)
 }
 
-fn build() -> arrow_flight::error::Result<SqlInfoData> {
+fn build(read_only: bool) -> arrow_flight::error::Result<SqlInfoData> {
     let mut builder = SqlInfoDataBuilder::new();
     STRINGS.iter().for_each(|(info, value)| builder.append(*info, *value));
     BOOLEANS.iter().for_each(|(info, value)| builder.append(*info, *value));
+    builder.append(SqlInfo::FlightSqlServerReadOnly, read_only);
+    WRITES.iter().for_each(|info| builder.append(*info, !read_only));
+    let prepared_timeout = i32::try_from(PREPARED_TIMEOUT).unwrap_or(i32::MAX);
+    builder.append(SqlInfo::FlightSqlServerStatementTimeout, prepared_timeout);
     NO_LIMIT.iter().for_each(|info| builder.append(*info, 0_i64));
     INTEGERS.iter().for_each(|(info, value)| builder.append(*info, *value));
     LISTS.iter().for_each(|(info, values)| builder.append(*info, *values));

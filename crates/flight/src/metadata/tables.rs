@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
-use arrow_flight::{IpcMessage, SchemaAsIpc};
 use pintail_engine::{Session, TableFilter, TableInfo};
-use pintail_types::{Error, Result};
+use pintail_types::Result;
 
 use super::{TABLE_TYPES, internal};
 use crate::columns::described_table;
+use crate::service::encoded_schema;
 
 pub(super) fn db_schemas_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -49,7 +48,11 @@ pub(super) fn db_schemas(session: &Session, command: &CommandGetDbSchemas) -> Re
     .map_err(internal)
 }
 
-pub(super) async fn tables(session: &Session, command: CommandGetTables) -> Result<RecordBatch> {
+pub(super) async fn tables(
+    session: &Session,
+    command: CommandGetTables,
+    read_only: bool,
+) -> Result<RecordBatch> {
     let with_schema = command.include_schema;
     let mut found = match command.catalog.as_deref() {
         Some("") => Vec::new(),
@@ -66,7 +69,8 @@ pub(super) async fn tables(session: &Session, command: CommandGetTables) -> Resu
         text(|table| table.table_type),
     ];
     if with_schema {
-        let schemas = found.iter().map(encoded_schema).collect::<Result<Vec<_>>>()?;
+        let encoded = |table| encoded_schema(described_table(table, read_only)?.as_ref());
+        let schemas = found.iter().map(encoded).collect::<Result<Vec<_>>>()?;
         columns.push(Arc::new(BinaryArray::from_iter_values(schemas)));
     }
     RecordBatch::try_new(tables_schema(with_schema), columns).map_err(internal)
@@ -92,16 +96,4 @@ fn table_type(asked: String) -> String {
 
 fn sort_key(table: &TableInfo) -> (&str, &str, &str, &str) {
     (&table.catalog, &table.schema_name, &table.name, table.table_type)
-}
-
-/// The schema as an encapsulated IPC message.
-fn encoded_schema(table: &TableInfo) -> Result<Vec<u8>> {
-    let place = || format!("{}.{}.{}", table.catalog, table.schema_name, table.name);
-    let Some(schema) = &table.schema else {
-        return Err(Error::internal(format!("the schema of {} was not given", place())));
-    };
-    let described = described_table(schema, &table.catalog, &table.schema_name, &table.name);
-    let message = IpcMessage::try_from(SchemaAsIpc::new(&described, &IpcWriteOptions::default()))
-        .map_err(|error| internal(error).context(place()))?;
-    Ok(message.0.to_vec())
 }

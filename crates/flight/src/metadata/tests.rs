@@ -102,7 +102,7 @@ fn branch(id: u32) -> i8 {
 }
 
 fn facts(ids: Vec<u32>) -> BTreeMap<u32, i8> {
-    let batch = sql_info::rows(&CommandGetSqlInfo { info: ids }.info).unwrap();
+    let batch = sql_info::rows(&CommandGetSqlInfo { info: ids }.info, false).unwrap();
     assert_eq!(batch.schema(), sql_info::schema());
     let names = batch.column(0).as_any().downcast_ref::<UInt32Array>().unwrap();
     let values = batch.column(1).as_any().downcast_ref::<UnionArray>().unwrap();
@@ -147,7 +147,11 @@ fn every_type_of_a_column_is_listed() {
         let name = type_name(&Field::new("c", data_type.clone(), true));
         assert!(names.contains(name), "{data_type} is {name}");
     }
-    assert!(names.contains("JSON"));
+    for extension in ["arrow.json", "arrow.uuid"] {
+        let metadata = [("ARROW:extension:name".to_owned(), extension.to_owned())].into();
+        let name = type_name(&Field::new("c", DataType::Utf8, true).with_metadata(metadata));
+        assert!(name != "VARCHAR" && names.contains(name), "{extension} is {name}");
+    }
     let sorted = types.column(1).as_any().downcast_ref::<Int32Array>().unwrap().values().to_vec();
     assert!(sorted.is_sorted(), "{sorted:?}");
 }

@@ -60,6 +60,7 @@ fn types() -> Vec<XdbcTypeInfo> {
             ..plain(name, data_type)
         },
     ));
+    types.push(XdbcTypeInfo { column_size: Some(16), ..quoted("UUID", Type::XdbcBinary, "'") });
     types.extend([("VARCHAR", Type::XdbcVarchar), ("JSON", Type::XdbcLongvarchar)].map(
         |(name, data_type)| XdbcTypeInfo {
             case_sensitive: true,

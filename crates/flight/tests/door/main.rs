@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod actions;
 mod browse;
 mod connect;
+mod flights;
+mod limits;
+mod prepared;
 mod query;
 mod server;
+mod sessions;
+mod stopping;

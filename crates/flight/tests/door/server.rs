@@ -15,10 +15,11 @@ use pintail_identity::sessions::{SessionLimits, Sessions};
 use pintail_identity::tls::Listener;
 use pintail_identity::{Authenticator, Signer, TokenEntry};
 use pintail_lake::{Block, Lake, LakeOptions};
-use pintail_types::{SystemClock, TelemetryTable};
+use pintail_types::{Clock, SystemClock, TelemetryTable};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 /// The listener's own token: group `admin`.
@@ -27,32 +28,58 @@ pub(crate) const ADMIN: &str = "admin-token";
 /// Calls that the lake holds.
 pub(crate) const CALLS: usize = 3;
 
+/// SHA-256 of `a`, the token of `anna`, and of `b`, that of `bert`.
+pub(crate) const READERS: [(&str, &str); 2] = [
+    ("anna", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+    ("bert", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"),
+];
+
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Arc<Engine>,
-    _stop: DropGuard,
+    pub(crate) stop: CancellationToken,
+    pub(crate) served: Option<JoinHandle<pintail_types::Result<()>>>,
     _directory: TempDir,
 }
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What differs from the default in a test's listener.
+pub(crate) type Change = fn(&mut DoorOptions);
 
 impl Server {
     /// A server that wants [`ADMIN`].
     pub(crate) async fn start() -> Self {
-        Self::start_with(Authenticator::new("node_flightsql", Some(ADMIN.into()), Vec::new(), false, true))
-            .await
+        Self::start_changed(|_| {}).await
     }
 
-    /// A server with these tokens of readers beside [`ADMIN`].
-    pub(crate) async fn start_for(readers: &[(&str, [u8; 32])]) -> Self {
-        let tokens = readers.iter().map(|(name, sha256)| TokenEntry {
-            name: (*name).to_owned(),
-            sha256: *sha256,
-            groups: vec!["readers".to_owned()],
-        });
-        let tokens = tokens.collect();
-        Self::start_with(Authenticator::new("node_flightsql", Some(ADMIN.into()), tokens, false, true)).await
+    /// A server with the tokens of [`READERS`] beside [`ADMIN`].
+    pub(crate) async fn start_for_readers(change: Change) -> Self {
+        let token = |(name, sha256): (&str, &str)| {
+            TokenEntry::from_hex(name, sha256, vec!["readers".to_owned()]).unwrap()
+        };
+        let tokens = READERS.map(token).to_vec();
+        let gate = Authenticator::new("node_flightsql", Some(ADMIN.into()), tokens, false, true);
+        Self::start_with(gate, Arc::new(SystemClock), SessionLimits::default(), change).await
     }
 
-    pub(crate) async fn start_with(authenticator: Authenticator) -> Self {
+    /// A server that wants [`ADMIN`], with other options than usual.
+    pub(crate) async fn start_changed(change: Change) -> Self {
+        let gate = Authenticator::new("node_flightsql", Some(ADMIN.into()), Vec::new(), false, true);
+        Self::start_with(gate, Arc::new(SystemClock), SessionLimits::default(), change).await
+    }
+
+    /// A server whose door has this gate and this clock.
+    pub(crate) async fn start_with(
+        authenticator: Authenticator,
+        door_clock: Arc<dyn Clock>,
+        limits: SessionLimits,
+        change: Change,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let lake = Lake::open(LakeOptions::at(directory.path().join("lake")), clock.clone()).await.unwrap();
@@ -68,11 +95,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let sessions = Sessions::new(Signer::new([8; 32]), clock.clone(), SessionLimits::default());
-        let options = DoorOptions { name: "node_flightsql", signer: Signer::new([7; 32]), sessions, clock };
+        let sessions = Sessions::new(Signer::new([8; 32]), Arc::clone(&door_clock), limits);
+        let mut options = DoorOptions::new("node_flightsql", Signer::new([7; 32]), sessions, door_clock);
+        change(&mut options);
         let door = FlightDoor::new(Arc::clone(&engine), authenticator, options);
-        tokio::spawn(door.serve(Listener::new(listener, None), stop.clone()));
-        Self { address, engine, _stop: stop.drop_guard(), _directory: directory }
+        let served = Some(tokio::spawn(door.serve(Listener::new(listener, None), stop.clone())));
+        Self { address, engine, stop, served, _directory: directory }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -126,4 +154,16 @@ fn append_calls(lake: &Lake) {
     block.push(&[b"call"]);
     let position = lake.journal().append(&block).unwrap();
     lake.append(TelemetryTable::Call, rows, position).unwrap();
+}
+
+/// The results of an action.
+pub(crate) async fn act(
+    client: &mut FlightServiceClient<Channel>,
+    token: &str,
+    name: &str,
+    body: Vec<u8>,
+) -> Result<Vec<bytes::Bytes>, tonic::Status> {
+    let action = arrow_flight::Action { r#type: name.to_owned(), body: body.into() };
+    let results = client.do_action(with_token(action, token)).await?.into_inner();
+    results.map_ok(|result| result.body).try_collect().await
 }

@@ -55,7 +55,6 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("storage.ducklake.auto_repair_catalog", Weight::NoEffect),
     ("node.flight_server.max_message_size", Weight::NoEffect),
     ("node.flightsql_server.catalog_refresh_interval_sec", Weight::NoEffect),
-    ("node.flightsql_server.read_only", Weight::NoEffect),
     ("storage.ducklake.shard_count", Weight::Warning),
     ("storage.ducklake.flush_queue", Weight::Warning),
     ("storage.ducklake.data_inlining_row_limit", Weight::Warning),
@@ -65,7 +64,6 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("storage.ducklake.compaction", Weight::Warning),
     ("storage.ducklake.storage_policy", Weight::Warning),
     ("storage.ducklake.search", Weight::Warning),
-    ("node.flightsql_server.profile", Weight::Warning),
     ("coordinator", Weight::Warning),
     ("semantic", Weight::Warning),
     ("postgres", Weight::Warning),
@@ -240,6 +238,12 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
     let shared = !identity.tokens.is_empty() || !identity.users_file.is_empty() || !identity.oidc.is_empty();
     let flight = &node.flight_server;
     let sql = &node.flightsql_server;
+    if pintail_flight::profile_named(&sql.profile).is_none() {
+        findings.errors.push(format!(
+            "node.flightsql_server.profile: '{}' is neither standard nor grafana",
+            sql.profile
+        ));
+    }
     let doors = [
         ("node.flight_server", &flight.host, &flight.auth_token, flight.allow_unauthenticated, flight.enable),
         (

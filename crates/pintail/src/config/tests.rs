@@ -129,6 +129,10 @@ fn tls_and_identity_are_complete_or_refused() {
         (identity(r#""session": {"idle_sec": 0}"#), "idle_sec must be at least 1"),
         (identity(r#""session": {"idle_sec": 10, "max_sec": 5}"#), "max_sec at least idle_sec"),
         (r#"{"limits": {"max_sessions": 0}}"#.to_owned(), "limits.max_sessions: must be at least 1"),
+        (
+            r#"{"node": {"enable": true, "flightsql_server": {"profile": "influx"}}}"#.to_owned(),
+            "'influx' is neither standard nor grafana",
+        ),
     ] {
         let message = refused(&text);
         assert!(message.contains(wanted), "{text}: {message}");

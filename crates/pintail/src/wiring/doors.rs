@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pintail_capture::Capture;
 use pintail_engine::Engine;
-use pintail_flight::{DoorOptions, FlightDoor};
+use pintail_flight::{DoorOptions, FlightDoor, profile_named};
 use pintail_identity::Secret;
 use pintail_identity::tls::Listener;
 use pintail_lake::Lake;
@@ -141,13 +141,16 @@ pub(super) fn serve(
     match name {
         FLIGHT | NODE_FLIGHT_SQL => {
             let authenticator = rooms.identity.authenticator(gate(name, config, address))?;
-            let options = DoorOptions {
-                name,
-                // Of this run: what handles name is gone after it.
-                signer: Secret::random()?.signer("handles"),
-                sessions: rooms.identity.sessions(&authenticator),
-                clock: Arc::clone(&rooms.clock),
-            };
+            // Of this run: what handles name is gone after it.
+            let signer = Secret::random()?.signer("handles");
+            let sessions = rooms.identity.sessions(&authenticator);
+            let mut options = DoorOptions::new(name, signer, sessions, Arc::clone(&rooms.clock));
+            options.max_sessions = usize::try_from(config.limits.max_sessions).unwrap_or(usize::MAX);
+            if name == NODE_FLIGHT_SQL {
+                let section = &config.node.flightsql_server;
+                options.read_only = section.read_only;
+                options.profile = profile_named(&section.profile).unwrap_or_default();
+            }
             let door = FlightDoor::new(engine, authenticator, options);
             tasks.spawn_on(async move { (name, door.serve(listener, shutdown).await) }, runtime);
         }

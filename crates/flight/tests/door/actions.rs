@@ -1,0 +1,61 @@
+//! Actions that are neither prepared statements nor sessions: transactions, renewing, what is not known.
+
+use arrow_flight::sql::{
+    ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionEndTransactionRequest, CommandStatementQuery,
+    ProstMessageExt,
+};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, RenewFlightEndpointRequest, Ticket};
+use prost::Message as _;
+use tonic::Code;
+
+use crate::server::{ADMIN, Server, act, with_token};
+
+#[tokio::test]
+async fn transactions_are_refused_in_plain_words() {
+    let server = Server::start().await;
+    let mut plain = server.plain_client().await;
+    let end = ActionEndTransactionRequest { transaction_id: "t".into(), action: 1 };
+    for (name, body, code) in [
+        ("BeginTransaction", ActionBeginTransactionRequest {}.as_any().encode_to_vec(), Code::Unimplemented),
+        (
+            "BeginSavepoint",
+            ActionBeginSavepointRequest { transaction_id: "t".into(), name: "s".into() }.as_any().encode_to_vec(),
+            Code::Unimplemented,
+        ),
+        ("EndTransaction", end.as_any().encode_to_vec(), Code::NotFound),
+        ("EndSavepoint", Vec::new(), Code::NotFound),
+        ("NoSuchAction", Vec::new(), Code::Unimplemented),
+        ("CreatePreparedSubstraitPlan", Vec::new(), Code::Unimplemented),
+    ] {
+        let error = act(&mut plain, ADMIN, name, body).await.unwrap_err();
+        assert_eq!(error.code(), code, "{name}: {error}");
+        assert!(!error.message().is_empty());
+    }
+    let query = CommandStatementQuery { query: "SELECT 1".into(), transaction_id: Some("t".into()) };
+    let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+    let error = plain.get_flight_info(with_token(descriptor, ADMIN)).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+    assert!(error.message().contains("transaction"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_is_renewed_as_long_as_its_ticket_lives() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let info = client.execute("SELECT 1".into(), None).await.unwrap();
+    let endpoint = info.endpoint[0].clone();
+    let expires = endpoint.expiration_time.unwrap();
+    let mut plain = server.plain_client().await;
+    let renew = |endpoint: FlightEndpoint| RenewFlightEndpointRequest { endpoint: Some(endpoint) }.encode_to_vec();
+    let renewed = act(&mut plain, ADMIN, "RenewFlightEndpoint", renew(endpoint.clone())).await.unwrap();
+    let renewed = FlightEndpoint::decode(renewed[0].clone()).unwrap();
+    assert_eq!(renewed.ticket, endpoint.ticket);
+    let later = renewed.expiration_time.unwrap();
+    assert!((later.seconds, later.nanos) >= (expires.seconds, expires.nanos));
+    // One byte of the handle is not ours any more.
+    let mut forged = endpoint.ticket.unwrap().ticket.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = FlightEndpoint::new().with_ticket(Ticket::new(forged));
+    let error = act(&mut plain, ADMIN, "RenewFlightEndpoint", renew(forged)).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}

@@ -1,0 +1,110 @@
+//! Prepared statements: parameters, binding, handles.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any,
+    CommandPreparedStatementQuery, ProstMessageExt,
+};
+use arrow_flight::{FlightDescriptor, Ticket};
+use prost::Message as _;
+use tonic::Code;
+
+use crate::server::{ADMIN, Server, act, fetch, with_token};
+
+fn numbers(values: &[i64]) -> RecordBatch {
+    RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(values.to_vec())) as ArrayRef)]).unwrap()
+}
+
+fn integers(batches: &[RecordBatch]) -> Vec<i64> {
+    batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+}
+
+#[tokio::test]
+async fn rows_of_parameters_are_bound_and_stay_bound() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let mut prepared = client.prepare("SELECT CAST(? AS BIGINT) * 2 AS n".into(), None).await.unwrap();
+    assert_eq!(prepared.parameter_schema().unwrap().fields().len(), 1);
+    let error = prepared.execute().await.unwrap_err().to_string();
+    assert!(error.contains("1 parameters"), "{error}");
+    for values in [&[1][..], &[1, 2, 3], &[]] {
+        prepared.set_parameters(numbers(values)).unwrap();
+        let doubled: Vec<i64> = values.iter().map(|value| value * 2).collect();
+        for _ in 0..2 {
+            let info = prepared.execute().await.unwrap();
+            assert_eq!(integers(&fetch(&mut client, &info).await.unwrap()), doubled);
+        }
+    }
+    // A ticket keeps what was bound when it was made.
+    prepared.set_parameters(numbers(&[5])).unwrap();
+    let earlier = prepared.execute().await.unwrap();
+    prepared.set_parameters(numbers(&[6])).unwrap();
+    prepared.execute().await.unwrap();
+    assert_eq!(integers(&fetch(&mut client, &earlier).await.unwrap()), [10]);
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_fit_are_refused() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let mut prepared = client.prepare("SELECT 1 AS n".into(), None).await.unwrap();
+    prepared.set_parameters(numbers(&[1])).unwrap();
+    let error = prepared.execute().await.unwrap_err().to_string();
+    assert!(error.contains("0 parameters and 1 columns"), "{error}");
+
+    let mut prepared = client.prepare("SELECT CAST($1 AS BIGINT) AS n".into(), None).await.unwrap();
+    let long = Arc::new(StringArray::from(vec!["x".repeat(3 << 20); 11])) as ArrayRef;
+    prepared.set_parameters(RecordBatch::try_from_iter([("1", long)]).unwrap()).unwrap();
+    let error = prepared.execute().await.unwrap_err().to_string();
+    assert!(error.contains("bind fewer rows"), "{error}");
+    // A statement that is not prepared has nobody to bind its values.
+    let error = client.execute("SELECT ? AS n".into(), None).await.unwrap_err().to_string();
+    assert!(error.contains("prepare it"), "{error}");
+}
+
+/// The answer to CreatePreparedStatement, and its `is_update`.
+async fn prepare(server: &Server, token: &str, query: &str) -> (ActionCreatePreparedStatementResult, bool) {
+    let request = ActionCreatePreparedStatementRequest { query: query.into(), transaction_id: None };
+    let mut plain = server.plain_client().await;
+    let body = request.as_any().encode_to_vec();
+    let results = act(&mut plain, token, "CreatePreparedStatement", body).await.unwrap();
+    let value = Any::decode(results[0].clone()).unwrap().value;
+    let is_update = value.ends_with(&[0x20, 1]);
+    assert!(is_update || value.ends_with(&[0x20, 0]));
+    (ActionCreatePreparedStatementResult::decode(value).unwrap(), is_update)
+}
+
+#[tokio::test]
+async fn a_handle_is_good_on_every_connection_of_its_owner_until_it_is_closed() {
+    let server = Server::start_for_readers(|_| {}).await;
+    let (result, is_update) = prepare(&server, "a", "SELECT 7 AS n").await;
+    assert!(!is_update && !result.dataset_schema.is_empty());
+    let handle = result.prepared_statement_handle;
+    let command = CommandPreparedStatementQuery { prepared_statement_handle: handle.clone() };
+    let command = command.as_any().encode_to_vec();
+    let descriptor = FlightDescriptor::new_cmd(command.clone());
+
+    let mut other = server.plain_client().await;
+    let info = other.get_flight_info(with_token(descriptor.clone(), "a")).await.unwrap().into_inner();
+    let mut client = server.client("a").await;
+    assert_eq!(integers(&fetch(&mut client, &info).await.unwrap()), [7]);
+    // The command itself is taken for a ticket, too.
+    client.do_get(Ticket::new(command)).await.unwrap();
+    let error = other.get_flight_info(with_token(descriptor.clone(), "b")).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+
+    let close = ActionClosePreparedStatementRequest { prepared_statement_handle: handle };
+    let body = close.as_any().encode_to_vec();
+    let refused = act(&mut other, "wrong", "ClosePreparedStatement", body.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    act(&mut other, "b", "ClosePreparedStatement", body.clone()).await.unwrap();
+    other.get_flight_info(with_token(descriptor.clone(), "a")).await.unwrap();
+    for _ in 0..2 {
+        assert!(act(&mut other, "a", "ClosePreparedStatement", body.clone()).await.unwrap().is_empty());
+    }
+    let error = other.get_flight_info(with_token(descriptor, "a")).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
