@@ -132,7 +132,8 @@ impl Door {
         if sql.trim().is_empty() {
             return Err(Error::invalid("empty query"));
         }
-        let statement = self.session(caller)?.statement(sql).await?;
+        let session = self.session(caller)?;
+        let statement = Box::pin(session.statement(sql)).await?;
         Planned::new(statement).map(Arc::new)
     }
 

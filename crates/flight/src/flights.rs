@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow_flight::sql::{Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
@@ -45,7 +46,7 @@ impl Door {
         };
         let schema = planned.encoded_schema.clone();
         let (flight, records) = if planned.statement.is_update() {
-            let changed = planned.statement.update(parameters.as_ref().map(|bound| &bound.rows)).await?;
+            let changed = update(&planned, parameters.as_ref().map(|bound| &bound.rows)).await?;
             (Flight::Done(planned), changed.map_or(UNKNOWN, as_count))
         } else {
             (Flight::Rows { planned, parameters }, UNKNOWN)
@@ -99,7 +100,9 @@ impl Door {
                 run(&held.content.planned, held.content.parameters()?.as_deref()).await
             }
             Asked::Command(command) if metadata::schema(&command).is_ok() => {
-                metadata::rows(&self.session(caller)?, command, self.read_only).await.map(Rows::of_batch)
+                let session = self.session(caller)?;
+                let rows = Box::pin(metadata::rows(&session, command, self.read_only));
+                rows.await.map(Rows::of_batch)
             }
             asked => {
                 let planned = without_parameters(self.plan_asked(caller, asked).await?)?;
@@ -112,7 +115,12 @@ impl Door {
     ///
     /// # Errors
     /// `NotFound` if it is not the caller's or is gone.
-    pub(crate) fn renew(&self, caller: &Caller, mut endpoint: FlightEndpoint, asked: Asked) -> Result<FlightEndpoint> {
+    pub(crate) fn renew(
+        &self,
+        caller: &Caller,
+        mut endpoint: FlightEndpoint,
+        asked: Asked,
+    ) -> Result<FlightEndpoint> {
         if let Asked::Command(Command::TicketStatementQuery(ticket)) = asked {
             self.tickets.get(&ticket.statement_handle, &caller.principal)?;
             endpoint.expiration_time = Some(timestamp(self.tickets.forgotten_at()));
@@ -130,7 +138,8 @@ impl Door {
         let Asked::Command(Command::TicketStatementQuery(ticket)) = asked else {
             return Err(Error::not_found("the ticket is not one of a query"));
         };
-        let held: Arc<Held<Flight>> = self.tickets.get_to_cancel(&ticket.statement_handle, &caller.principal)?;
+        let held: Arc<Held<Flight>> =
+            self.tickets.get_to_cancel(&ticket.statement_handle, &caller.principal)?;
         if let Flight::Done(_) = held.content {
             return Ok(Cancelled::TooLate);
         }
@@ -189,17 +198,23 @@ pub(crate) enum Cancelled {
 /// Runs a query, or an update, for a ticket that is not one of a handle.
 async fn run(planned: &Planned, parameters: Option<&Bound>) -> Result<Rows> {
     if planned.statement.is_update() {
-        planned.statement.update(parameters.map(|bound| &bound.rows)).await?;
+        update(planned, parameters.map(|bound| &bound.rows)).await?;
         return Ok(Rows::none(Arc::clone(&planned.schema)));
     }
     Ok(rows_of(planned, query(planned, parameters).await?))
 }
 
 async fn query(planned: &Planned, parameters: Option<&Bound>) -> Result<QueryStream> {
+    // Starting a plan needs kilobytes of state, which requests of other kinds should not carry about.
     match parameters {
-        Some(bound) => planned.statement.execute_with(&bound.rows).await,
-        None => planned.statement.execute().await,
+        Some(bound) => Box::pin(planned.statement.execute_with(&bound.rows)).await,
+        None => Box::pin(planned.statement.execute()).await,
     }
+}
+
+/// Runs a statement that changes something, once, and gives the number of rows that it changed.
+pub(crate) async fn update(planned: &Planned, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
+    Box::pin(planned.statement.update(parameters)).await
 }
 
 fn rows_of(planned: &Planned, stream: QueryStream) -> Rows {

@@ -114,7 +114,9 @@ impl Incoming {
     ///
     /// # Errors
     /// `Invalid` if there is none or it has no descriptor.
-    pub(crate) async fn open(messages: impl Stream<Item = Result<FlightData>> + Send + 'static) -> Result<Self> {
+    pub(crate) async fn open(
+        messages: impl Stream<Item = Result<FlightData>> + Send + 'static,
+    ) -> Result<Self> {
         let mut messages = messages.boxed();
         let Some(first) = messages.next().await else {
             return Err(Error::invalid("nothing was sent: the first message names the command"));
@@ -143,7 +145,9 @@ impl Incoming {
                 Some(data) => match data.payload {
                     DecodedPayload::Schema(schema) => break schema,
                     DecodedPayload::None => {}
-                    DecodedPayload::RecordBatch(_) => return Err(Error::invalid("a batch came before its schema")),
+                    DecodedPayload::RecordBatch(_) => {
+                        return Err(Error::invalid("a batch came before its schema"));
+                    }
                 },
             }
         };
@@ -235,7 +239,8 @@ mod tests {
 
     /// A DoPut of one message whose body ends as `end` says.
     fn put(end: Option<Status>) -> Messages {
-        let message = FlightData::new().with_descriptor(FlightDescriptor::new_cmd("SELECT 1")).encode_to_vec();
+        let message =
+            FlightData::new().with_descriptor(FlightDescriptor::new_cmd("SELECT 1")).encode_to_vec();
         let mut framed = vec![0];
         framed.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
         framed.extend_from_slice(&message);

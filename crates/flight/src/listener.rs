@@ -148,13 +148,15 @@ impl HttpService<http::Request<Body>> for Listener {
             let health = self.health.clone();
             return Box::pin(async move { Ok(health.answer(request).await) });
         }
-        let answer = AssertUnwindSafe(self.clone().answer(request)).catch_unwind();
+        let answer = AssertUnwindSafe(Box::pin(self.clone().answer(request))).catch_unwind();
         Box::pin(async move {
             Ok(match answer.await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => status(&error).into_http(),
                 // What a client sends must not be able to do this; if it does, it learns that it failed.
-                Err(_) => Status::internal("the request failed because of a defect in the server").into_http(),
+                Err(_) => {
+                    Status::internal("the request failed because of a defect in the server").into_http()
+                }
             })
         })
     }

@@ -70,10 +70,7 @@ impl Prepared {
 #[derive(Debug)]
 pub(crate) enum Flight {
     /// Rows of a query, made when they are fetched.
-    Rows {
-        planned: Arc<Planned>,
-        parameters: Option<Arc<Bound>>,
-    },
+    Rows { planned: Arc<Planned>, parameters: Option<Arc<Bound>> },
     /// An update that ran when its ticket was made. It has no rows.
     Done(Arc<Planned>),
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_flight::sql::{
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery,
-    DoPutPreparedStatementResult, ProstMessageExt,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any,
+    CommandPreparedStatementQuery, DoPutPreparedStatementResult, ProstMessageExt,
 };
 use bytes::Bytes;
 use pintail_engine::Statement;

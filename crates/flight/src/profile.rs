@@ -49,8 +49,10 @@ mod tests {
             (&[("pintail-profile", "grafana")][..], Some(WireProfile::Grafana)),
             (&[("bucket", "b"), ("pintail-profile", "standard")][..], Some(WireProfile::Standard)),
         ] {
-            let map: HeaderMap =
-                headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+            let map: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                .collect();
             assert_eq!(of_headers(&map).unwrap(), expected, "{headers:?}");
         }
         let unknown = HeaderMap::from_iter([(PROFILE.parse().unwrap(), HeaderValue::from_static("influx"))]);

@@ -1,8 +1,8 @@
 //! DoPut: parameters, updates and bulk ingest.
 
 use arrow_flight::sql::{
-    Command, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementUpdate, DoPutUpdateResult,
-    TableExistsOption, TableNotExistOption,
+    Command, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementUpdate,
+    DoPutUpdateResult, TableExistsOption, TableNotExistOption,
 };
 use bytes::Bytes;
 use pintail_engine::{IfExists, IfMissing, IngestTarget};
@@ -12,7 +12,7 @@ use prost::Message as _;
 use crate::access::Caller;
 use crate::command::{Asked, name_of, of_descriptor};
 use crate::door::Door;
-use crate::flights::as_count;
+use crate::flights::{as_count, update};
 use crate::incoming::{Batches, Incoming};
 use crate::prepared::{MAX_PARAMETER_BYTES, check_columns};
 use crate::transactions;
@@ -57,7 +57,7 @@ impl Door {
             return Err(Error::invalid("the statement is a query: send it with GetFlightInfo"));
         }
         check_columns(&planned.statement, 0)?;
-        planned.statement.update(None).await.map(changed)
+        update(&planned, None).await.map(changed)
     }
 
     /// Runs a prepared update once for each row that comes with it; without columns, with what was bound before.
@@ -68,16 +68,17 @@ impl Door {
         incoming: Incoming,
     ) -> Result<Bytes> {
         let held = self.prepared.get(&command.prepared_statement_handle, &caller.principal)?;
-        let statement = &held.content.planned.statement;
+        let planned = &held.content.planned;
+        let statement = &planned.statement;
         if !statement.is_update() {
             return Err(Error::invalid("the prepared statement is a query: send it with GetFlightInfo"));
         }
         if let Some((rows, _)) = incoming.rows(MAX_PARAMETER_BYTES).await? {
             check_columns(statement, rows.num_columns())?;
-            return statement.update(Some(&rows)).await.map(changed);
+            return update(planned, Some(&rows)).await.map(changed);
         }
         let bound = held.content.parameters()?;
-        statement.update(bound.as_ref().map(|bound| &bound.rows)).await.map(changed)
+        update(planned, bound.as_ref().map(|bound| &bound.rows)).await.map(changed)
     }
 
     async fn ingest(
@@ -93,7 +94,7 @@ impl Door {
         if schema.fields().is_empty() {
             return Err(Error::invalid("the data has no columns"));
         }
-        session.ingest(target, schema, batches).await.map(|rows| changed(Some(rows)))
+        Box::pin(session.ingest(target, schema, batches)).await.map(|rows| changed(Some(rows)))
     }
 }
 
@@ -150,7 +151,11 @@ mod tests {
 
     fn command(if_not_exist: i32, if_exists: i32) -> CommandStatementIngest {
         let table_definition_options = Some(TableDefinitionOptions { if_not_exist, if_exists });
-        CommandStatementIngest { table_definition_options, table: "t".into(), ..CommandStatementIngest::default() }
+        CommandStatementIngest {
+            table_definition_options,
+            table: "t".into(),
+            ..CommandStatementIngest::default()
+        }
     }
 
     #[test]
@@ -172,7 +177,9 @@ mod tests {
         let no_options = CommandStatementIngest { table_definition_options: None, ..command(1, 1) };
         let options = HashMap::from([("compression".to_owned(), "zstd".to_owned())]);
         let unknown_option = CommandStatementIngest { options, ..command(1, 1) };
-        for command in [command(0, 1), command(1, 0), command(7, 1), command(1, 7), no_table, no_options, unknown_option] {
+        for command in
+            [command(0, 1), command(1, 0), command(7, 1), command(1, 7), no_table, no_options, unknown_option]
+        {
             assert_eq!(ingest_target(command).unwrap_err().kind(), ErrorKind::Invalid);
         }
     }

@@ -113,8 +113,7 @@ impl FlightDoor {
             drained.wait().await;
         };
         let connections = limited(accepted(listener), self.max_connections);
-        let listener =
-            Listener::new(Arc::clone(&self.door), gate.clone(), health.clone(), self.sign_of_life);
+        let listener = Listener::new(Arc::clone(&self.door), gate.clone(), health.clone(), self.sign_of_life);
         let server = Server::builder()
             .initial_stream_window_size(RECEIVE_WINDOW)
             .initial_connection_window_size(RECEIVE_WINDOW * 2)

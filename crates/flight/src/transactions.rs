@@ -10,7 +10,9 @@ pub(crate) fn cannot_begin() -> Error {
 
 /// The answer to EndTransaction and EndSavepoint: no id that could be ended was ever given out.
 pub(crate) fn unknown() -> Error {
-    Error::not_found("the transaction is not known: none can be begun here, every statement commits by itself")
+    Error::not_found(
+        "the transaction is not known: none can be begun here, every statement commits by itself",
+    )
 }
 
 /// Refuses a command that names a transaction.

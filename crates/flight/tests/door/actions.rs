@@ -1,8 +1,8 @@
 //! Actions that are neither prepared statements nor sessions: transactions, renewing, what is not known.
 
 use arrow_flight::sql::{
-    ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionEndTransactionRequest, CommandStatementQuery,
-    ProstMessageExt,
+    ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionEndTransactionRequest,
+    CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{FlightDescriptor, FlightEndpoint, RenewFlightEndpointRequest, Ticket};
 use prost::Message as _;
@@ -19,7 +19,9 @@ async fn transactions_are_refused_in_plain_words() {
         ("BeginTransaction", ActionBeginTransactionRequest {}.as_any().encode_to_vec(), Code::Unimplemented),
         (
             "BeginSavepoint",
-            ActionBeginSavepointRequest { transaction_id: "t".into(), name: "s".into() }.as_any().encode_to_vec(),
+            ActionBeginSavepointRequest { transaction_id: "t".into(), name: "s".into() }
+                .as_any()
+                .encode_to_vec(),
             Code::Unimplemented,
         ),
         ("EndTransaction", end.as_any().encode_to_vec(), Code::NotFound),
@@ -46,7 +48,8 @@ async fn an_endpoint_is_renewed_as_long_as_its_ticket_lives() {
     let endpoint = info.endpoint[0].clone();
     let expires = endpoint.expiration_time.unwrap();
     let mut plain = server.plain_client().await;
-    let renew = |endpoint: FlightEndpoint| RenewFlightEndpointRequest { endpoint: Some(endpoint) }.encode_to_vec();
+    let renew =
+        |endpoint: FlightEndpoint| RenewFlightEndpointRequest { endpoint: Some(endpoint) }.encode_to_vec();
     let renewed = act(&mut plain, ADMIN, "RenewFlightEndpoint", renew(endpoint.clone())).await.unwrap();
     let renewed = FlightEndpoint::decode(renewed[0].clone()).unwrap();
     assert_eq!(renewed.ticket, endpoint.ticket);

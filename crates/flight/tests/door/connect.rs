@@ -111,8 +111,7 @@ async fn every_method_asks_for_credentials_first() {
 #[tokio::test]
 async fn a_listener_without_credentials_takes_everybody_on_loopback() {
     let open = Authenticator::new("node_flightsql", None, Vec::new(), false, true);
-    let server =
-        Server::start_with(open, Arc::new(SystemClock), SessionLimits::default(), |_| {}).await;
+    let server = Server::start_with(open, Arc::new(SystemClock), SessionLimits::default(), |_| {}).await;
     for (method, code) in codes(&server, None).await {
         assert_ne!(code, Code::Unauthenticated, "{method}");
     }

@@ -180,5 +180,7 @@ async fn sessions_are_limited_and_admins_come_in_all_the_same() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), freed).await.expect("the session of a closed connection stays");
+    tokio::time::timeout(Duration::from_secs(20), freed)
+        .await
+        .expect("the session of a closed connection stays");
 }

@@ -34,7 +34,11 @@ const NOT_SERVING: i32 = 2;
 const SERVICE_UNKNOWN: i32 = 3;
 
 /// The statuses that the health service tells about `service`.
-async fn health(server: &Server, method: &'static str, service: &str) -> Result<tonic::Streaming<HealthResponse>, Status> {
+async fn health(
+    server: &Server,
+    method: &'static str,
+    service: &str,
+) -> Result<tonic::Streaming<HealthResponse>, Status> {
     let mut grpc = tonic::client::Grpc::new(server.channel().await);
     grpc.ready().await.unwrap();
     let request = Request::new(HealthRequest { service: service.to_owned() });
@@ -80,7 +84,11 @@ async fn a_server_that_stops_says_so_and_lets_results_end() {
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     assert!(watch.message().await.unwrap().is_none());
 
-    let rest: usize = stream.map_ok(|batch| batch.num_rows()).try_fold(0, |sum, rows| async move { Ok(sum + rows) }).await.unwrap();
+    let rest: usize = stream
+        .map_ok(|batch| batch.num_rows())
+        .try_fold(0, |sum, rows| async move { Ok(sum + rows) })
+        .await
+        .unwrap();
     assert_eq!(first + rest, 50_000);
     server.served.take().unwrap().await.unwrap().unwrap();
 }
