@@ -1,25 +1,34 @@
 #!/usr/bin/env python3
-"""Drives the plain Flight side through pyarrow: SQL text as command, and the calls below Flight SQL."""
+"""pyarrow.flight without any Flight SQL: text as command, hand-made actions, and the calls below Flight SQL."""
 
 import pyarrow
 import pyarrow.flight as flight
 
-from flight_check import TABLE, Check, equal, fails, is_wire_schema
+from flight_check import (
+    Check, check_values, equal, fails, holds, is_big_result, is_wire_schema, marker, read_target, restart_server,
+    wait_until_idle,
+)  # fmt: skip
 
-check = Check(__doc__)
+target = read_target()
+check = Check("pyarrow", f"pyarrow {pyarrow.__version__}")
 
 
-def options(token=check.token):
-    headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
-    return flight.FlightCallOptions(headers=headers)
+def options(token):
+    return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())] if token else [])
+
+
+ADMIN = options(target.token)
+
+
+def connect(address, tls=False, **pair):
+    return flight.connect(f"grpc{'+tls' if tls else '+tcp'}://{address}", **pair)
 
 
 def command(sql):
     return flight.FlightDescriptor.for_command(sql.encode())
 
 
-def query(client, sql, call=None):
-    call = call or options()
+def query(client, sql, call=ADMIN):
     info = client.get_flight_info(command(sql), call)
     equal(len(info.endpoints), 1, "endpoints")
     equal(info.endpoints[0].locations, [], "locations")
@@ -29,36 +38,32 @@ def query(client, sql, call=None):
     return table
 
 
-def select(client):
-    equal(query(client, "SELECT 1 AS one").to_pydict(), {"one": [1]})
-    table = query(client, f"SELECT * FROM {TABLE} LIMIT 0")
-    equal(table.num_rows, 0, "rows")
-    is_wire_schema(table.schema)
-    if check.rows is not None:
-        equal(query(client, f"SELECT count(*) AS n FROM {TABLE}")["n"][0].as_py(), check.rows, "rows")
+def works(client, call=ADMIN):
+    equal(query(client, "SELECT 1 AS one", call).to_pydict(), {"one": [1]})
 
 
-def ticket_of_text(client):
-    """SQL text as ticket, without GetFlightInfo."""
-    table = client.do_get(flight.Ticket(b"SELECT 2 AS two"), options()).read_all()
-    equal(table.to_pydict(), {"two": [2]})
-
-
-def basic_token():
-    client = flight.connect(check.url)
-    header = client.authenticate_basic_token(b"someone", (check.token or "any").encode())
+def handshake(client, user, password):
+    header = client.authenticate_basic_token(user.encode(), password.encode())
     equal(header[0], b"authorization", "header")
-    call = flight.FlightCallOptions(headers=[header])
-    equal(query(client, "SELECT 1 AS one", call).num_rows, 1)
+    return flight.FlightCallOptions(headers=[header])
+
+
+def basic():
+    client = connect(target.plain)
+    call = handshake(client, target.user, target.password)
+    works(client, call)
     closed = list(client.do_action(flight.Action("CloseSession", b""), call))
     equal(closed[0].body.to_pybytes(), b"\x08\x01", "close result")
-    fails(lambda: query(client, "SELECT 1", call), "session")
+    fails(lambda: works(client, call), "session")
+
+
+def oidc():
+    client = connect(target.plain)
+    works(client, handshake(client, target.oidc_user, target.oidc_password))
 
 
 def every_call_is_refused():
-    if not check.token:
-        return "the listener takes everybody"
-    client = flight.connect(check.url)
+    client = connect(target.plain)
     descriptor = command("SELECT 1")
     calls = {
         "get_flight_info": lambda c: client.get_flight_info(descriptor, c),
@@ -98,34 +103,89 @@ def exchange(client, call):
         writer.close()
 
 
+def file(path):
+    with open(path, "rb") as opened:
+        return opened.read()
+
+
+def tls():
+    works(connect(target.tls, tls=True, tls_root_certs=file(target.ca)))
+    fails(lambda: works(connect(target.tls, tls=True)))
+
+
+def mutual_tls():
+    pair = {"cert_chain": file(target.client_certificate), "private_key": file(target.client_key)}
+    works(connect(target.mutual_tls, tls=True, tls_root_certs=file(target.ca), **pair))
+    fails(lambda: works(connect(target.mutual_tls, tls=True, tls_root_certs=file(target.ca))))
+
+
+def restarted():
+    client = connect(target.tls, tls=True, tls_root_certs=file(target.ca))
+    call = handshake(client, target.user, target.password)
+    works(client, call)
+    restart_server()
+    works(client, call)
+
+
+def rows(client):
+    equal(query(client, f"SELECT count(*) AS n FROM {target.table}")["n"][0].as_py(), target.rows, "rows")
+    # Text as ticket, without GetFlightInfo; and the listener of plain Flight, which takes the same.
+    for address in (target.plain, target.read_only):
+        table = connect(address).do_get(flight.Ticket(b"SELECT 2 AS two"), ADMIN).read_all()
+        equal(table.to_pydict(), {"two": [2]})
+
+
+def empty(client):
+    table = query(client, target.query_empty)
+    equal(table.num_rows, 0, "rows")
+    is_wire_schema(table.schema)
+
+
+def every_type(client):
+    table = query(client, target.query_types)
+    is_wire_schema(table.schema)
+    return check_values(table.to_pylist()[0])
+
+
+def nulls(client):
+    row = query(client, target.query_nulls).to_pylist()[0]
+    equal({name for name, value in row.items() if value is not None}, set(), "columns with values")
+
+
+def wide(client):
+    equal(len(query(client, target.query_wide)["wide"][0].as_py()), target.wide_length, "length")
+
+
 def actions(client):
-    names = {action.type for action in client.list_actions(options())}
-    for name in ("CreatePreparedStatement", "ClosePreparedStatement", "CancelFlightInfo", "CloseSession"):
-        if name not in names:
-            raise AssertionError(f"{name} is not among {names}")
+    names = {action.type for action in client.list_actions(ADMIN)}
+    holds(names, "CreatePreparedStatement", "ClosePreparedStatement", "CancelFlightInfo", "CloseSession")
     try:
-        list(client.do_action(flight.Action("NoSuchAction", b""), options()))
+        list(client.do_action(flight.Action("NoSuchAction", b""), ADMIN))
     except (NotImplementedError, pyarrow.ArrowNotImplementedError):
-        return
+        return f"{len(names)} actions"
     raise AssertionError("an unknown action should be UNIMPLEMENTED")
 
 
-def cancel(client):
-    """CancelFlightInfo, twice; pyarrow has no call of its own for it."""
-    sql = "SELECT a.value FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
-    info = client.get_flight_info(command(sql), options())
-    reader = client.do_get(info.endpoints[0].ticket, options())
-    reader.read_chunk()
-    # CancelFlightInfoRequest { info = 1 }, answered by CancelFlightInfoResult { status = CANCELLED }
-    message = info.serialize()
-    length, prefix = len(message), bytearray(b"\x0a")
+def field(number, data):
+    """One field of a protobuf message whose value is bytes."""
+    length, prefix = len(data), bytearray([number << 3 | 2])
     while length > 127:
         prefix.append(length & 127 | 128)
         length >>= 7
     prefix.append(length)
-    action = flight.Action("CancelFlightInfo", bytes(prefix) + message)
+    return bytes(prefix) + data
+
+
+def cancel(client):
+    """CancelFlightInfo, twice; pyarrow has no call of its own for it."""
+    name = marker()
+    info = client.get_flight_info(command(target.query_slow.replace("MARKER", name)), ADMIN)
+    reader = client.do_get(info.endpoints[0].ticket, ADMIN)
+    reader.read_chunk()
+    # CancelFlightInfoRequest { info = 1 }, answered by CancelFlightInfoResult { status = CANCELLED }
+    action = flight.Action("CancelFlightInfo", field(1, info.serialize()))
     for _ in range(2):
-        results = [result.body.to_pybytes() for result in client.do_action(action, options())]
+        results = [result.body.to_pybytes() for result in client.do_action(action, ADMIN)]
         equal(results, [b"\x08\x01"], "results")
 
     # read_all would take the server's CANCELLED for a Ctrl-C of its own.
@@ -133,33 +193,100 @@ def cancel(client):
         while True:
             reader.read_chunk()
 
-    return fails(rest, "cancel")
+    outcome = fails(rest, "cancel")
+    live = target.query_live
+    wait_until_idle(lambda text: query(client, live.replace("MARKER", text))["n"][0].as_py(), name)
+    return outcome
 
 
 def errors(client):
     fails(lambda: query(client, "SELECT * FROM no_such_table"), "no_such_table")
     fails(lambda: query(client, " "), "empty query")
-    descriptor = flight.FlightDescriptor.for_path("main", TABLE)
-    fails(lambda: client.get_flight_info(descriptor, options()), "path")
+    descriptor = flight.FlightDescriptor.for_path("main", target.table)
+    fails(lambda: client.get_flight_info(descriptor, ADMIN), "path")
     descriptor = flight.FlightDescriptor.for_command(b"\xff\xfe\x00")
-    message = fails(lambda: client.get_flight_info(descriptor, options()), "neither")
-    if "DecodeError" in message:
-        raise AssertionError(message)
+    fails(lambda: client.get_flight_info(descriptor, ADMIN), "neither")
+    return fails(lambda: query(client, "SELECT 1,\n  no_such_column"), "no_such_column", "line 2", "column 3")
+
+
+def statement(kind, handle):
+    """The descriptor of a command on a prepared statement: an Any around its handle, written by hand."""
+    name = f"type.googleapis.com/arrow.flight.protocol.sql.{kind}".encode()
+    return flight.FlightDescriptor.for_command(field(1, name) + field(2, field(1, handle)))
+
+
+def prepare(client, sql):
+    """The handle of a prepared statement, by the bare message instead of an Any around it."""
+    results = list(client.do_action(flight.Action("CreatePreparedStatement", field(1, sql.encode())), ADMIN))
+    return fields(fields(results[0].body.to_pybytes())[2])[1]
+
+
+def fields(message):
+    """The fields of a protobuf message by number; a later one of the same number wins."""
+    found, at = {}, 0
+    while at < len(message):
+        tag, at = number(message, at)
+        value, at = number(message, at)
+        if tag & 7 == 2:
+            found[tag >> 3], at = message[at : at + value], at + value
+    return found
+
+
+def number(message, at):
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def shared_handle(first):
+    """A prepared statement made on one connection is bound on a second and run on a third."""
+    handle = prepare(first, "SELECT CAST(? AS BIGINT) AS i")
+    descriptor = statement("CommandPreparedStatementQuery", handle)
+    second, third = connect(target.plain), connect(target.plain)
+    batch = pyarrow.record_batch({"1": pyarrow.array([41, 42], pyarrow.int64())})
+    writer, reader = second.do_put(descriptor, batch.schema, ADMIN)
+    writer.write_batch(batch)
+    writer.done_writing()
+    reply = reader.read()
+    writer.close()
+    # DoPutPreparedStatementResult { prepared_statement_handle = 1 } replaces the handle when it is there.
+    renamed = fields(reply.to_pybytes()).get(1) if reply is not None else None
+    descriptor = statement("CommandPreparedStatementQuery", renamed or handle)
+    info = third.get_flight_info(descriptor, ADMIN)
+    equal(first.do_get(info.endpoints[0].ticket, ADMIN).read_all().to_pydict(), {"i": [41, 42]})
+    # Somebody else's handle is nobody's.
+    fails(lambda: third.get_flight_info(descriptor, options(target.reader_token)))
+
+
+def read_only():
+    client = connect(target.read_only)
+    works(client)
+    return fails(lambda: query(client, "CREATE TABLE clients_refused (a BIGINT)"), "read-only")
 
 
 def run():
-    for url in dict.fromkeys([check.url, check.plain_url]):
-        client = flight.connect(url)
-        check.step(f"select at {url}", lambda: select(client))
-        check.step(f"SQL text as ticket at {url}", lambda: ticket_of_text(client))
-    client = flight.connect(check.url)
-    check.step("Handshake and CloseSession", basic_token)
-    check.step("every call is refused without credentials", every_call_is_refused)
-    check.step("actions", lambda: actions(client))
-    check.step("cancel", lambda: cancel(client))
-    check.step("errors", lambda: errors(client))
+    check.feature("anonymous", lambda: works(connect(target.open), options(None)))
+    check.feature("token", lambda: works(connect(target.plain)))
+    check.feature("basic", basic)
+    check.feature("oidc", oidc)
+    check.feature("oidc-token", lambda: works(connect(target.plain), options(target.oidc_token)))
+    check.feature("refused", every_call_is_refused)
+    check.feature("tls", tls)
+    check.feature("mutual-tls", mutual_tls)
+    check.feature("read-only", read_only)
+    client = connect(target.plain)
+    for name, step in {
+        "actions": actions, "query": rows, "empty": empty, "types": every_type, "nulls": nulls,
+        "big": lambda c: is_big_result(query(c, target.query_big)), "wide": wide, "errors": errors,
+        "cancel": cancel, "shared-handle": shared_handle,
+    }.items():  # fmt: skip
+        check.feature(name, lambda: step(client))
+    check.feature("restart", restarted)
 
 
-print(f"pyarrow {pyarrow.__version__}")
-check.step("all", run)
-check.finish()
+run()

@@ -5,7 +5,6 @@
 //! `goal` and `met` may be absent. A benchmark of one crate is an example that prints one JSON object of
 //! plain numbers, of which the table here names those to report. Everything else printed is for people.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -215,7 +214,7 @@ fn build() -> Result<()> {
 }
 
 fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
-    let release = release_folder()?;
+    let release = process::target_folder()?.join("release");
     let mut command = match bench.program {
         Program::Example(name, _) => Command::new(release.join("examples").join(name)),
         Program::Script(name) => {
@@ -257,13 +256,6 @@ impl Number {
         let goal = if goal.is_empty() || unit.is_empty() { goal } else { format!("{goal} {unit}") };
         Figure { figure: self.figure.to_owned(), value, unit, goal, met }
     }
-}
-
-/// Where cargo puts release builds of this workspace.
-fn release_folder() -> Result<PathBuf> {
-    let metadata =
-        cargo_metadata::MetadataCommand::new().current_dir(process::workspace_root()).no_deps().exec()?;
-    Ok(metadata.target_directory.into_std_path_buf().join("release"))
 }
 
 #[cfg(test)]

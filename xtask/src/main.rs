@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask test` is the whole gate, `cargo xtask bench` measures.
+//! Developer commands: `cargo xtask test` is the whole gate, `cargo xtask clients` its part with the clients that people
+//! connect with, `cargo xtask bench` measures.
 //!
 //! Everything that a developer or a build machine does beyond plain cargo is written here, in Rust,
 //! so that there is one place to read and one way to run it.
@@ -7,10 +8,12 @@
 
 mod bench;
 mod benchmarks;
+mod clients;
 mod gate;
 mod machine;
 mod process;
 mod python;
+mod stamp;
 mod tools;
 
 use std::process::ExitCode;
@@ -31,6 +34,8 @@ struct Cli {
 enum Command {
     /// Run the whole gate: format, clippy, clients, and every test
     Test(gate::Options),
+    /// Run each client's real driver against the server, and show what works
+    Clients(clients::Options),
     /// Run the benchmarks in release mode and write docs/benchmarks.md
     Bench(bench::Options),
 }
@@ -38,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => gate::run(&options),
+        Command::Clients(options) => clients::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

@@ -17,6 +17,12 @@ pub(crate) fn workspace_root() -> PathBuf {
     here.parent().map_or_else(|| here.clone(), Path::to_path_buf)
 }
 
+/// Where cargo puts what it builds of this workspace.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(workspace_root()).no_deps().exec()?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}
+
 /// The cargo that runs this command, started in the workspace root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

@@ -1,10 +1,10 @@
 //! Python environments outside the checkout, made again only when what they hold has changed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, process, tools};
+use crate::{Result, process, stamp, tools};
 
 /// A virtual environment with the packages of one requirements file.
 #[derive(Debug, Clone, Copy)]
@@ -49,36 +49,28 @@ impl Environment {
             println!("{}: {} (given by {})", self.name, python.display(), self.variable);
             return Ok(python);
         }
-        let cache = cache_folder()?;
-        fs::create_dir_all(&cache)?;
-        let lock = File::create(cache.join(format!("{}.lock", self.name)))?;
-        lock.lock()?;
-        self.make_if_stale(&cache.join(self.name))
+        self.make(&cache_folder()?.join(self.name))
     }
 
-    /// The stamp holds all that the environment was made of. It is written last, so an environment
-    /// whose making was interrupted is made again.
-    fn make_if_stale(&self, folder: &Path) -> Result<PathBuf> {
+    fn make(&self, folder: &Path) -> Result<PathBuf> {
         let system_python = tools::need_python()?;
         let requirements = process::workspace_root().join("clients/python").join(self.requirements);
         let wanted = fs::read_to_string(&requirements)
             .map_err(|error| format!("cannot read {}: {error}", requirements.display()))?;
         let version = process::output(Command::new(system_python).arg("--version"))?;
-        let stamp = format!("{version}\n{wanted}");
-        let stamp_file = folder.join("pintail-stamp");
         let python = folder.join("bin").join("python");
-        if fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) && python.exists() {
+        let made = stamp::make_if_stale(folder, &format!("{version}\n{wanted}"), |folder| {
+            println!("{}: installing into {}", self.name, folder.display());
+            process::run(Command::new(system_python).args(["-m", "venv", "--clear"]).arg(folder))?;
+            process::run(
+                Command::new(&python)
+                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+                    .arg(&requirements),
+            )
+        })?;
+        if !made {
             println!("{}: ready in {}", self.name, folder.display());
-            return Ok(python);
         }
-        println!("{}: installing into {}", self.name, folder.display());
-        process::run(Command::new(system_python).args(["-m", "venv", "--clear"]).arg(folder))?;
-        process::run(
-            Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-                .arg(&requirements),
-        )?;
-        fs::write(&stamp_file, stamp)?;
         Ok(python)
     }
 }

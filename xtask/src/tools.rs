@@ -26,22 +26,37 @@ pub(crate) fn need_python() -> Result<&'static str> {
     if has_venv(PYTHON) {
         return Ok(PYTHON);
     }
-    if is_root() && process::quietly_succeeds(Command::new("apt-get").arg("--version")) {
-        process::run(Command::new("apt-get").arg("update"))?;
-        process::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args([
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "python3",
-            "python3-venv",
-        ]))?;
-        if has_venv(PYTHON) {
-            return Ok(PYTHON);
-        }
+    install(&["python3", "python3-venv"])?;
+    if has_venv(PYTHON) {
+        return Ok(PYTHON);
     }
     Err("python3 of version 3.11 or newer with its venv module is missing; \
          install it (Debian: apt-get install python3 python3-venv)"
         .into())
+}
+
+/// Makes sure that `program` runs with `arguments`; where it does not, root on a Debian-like system gets `packages`.
+pub(crate) fn need(program: &str, arguments: &[&str], packages: &[&str]) -> Result<()> {
+    let runs = || process::quietly_succeeds(Command::new(program).args(arguments));
+    if runs() {
+        return Ok(());
+    }
+    install(packages)?;
+    if runs() {
+        return Ok(());
+    }
+    Err(format!("{program} is missing; install it (Debian: apt-get install {})", packages.join(" ")).into())
+}
+
+/// Installs Debian packages where that is possible, and does nothing elsewhere.
+fn install(packages: &[&str]) -> Result<()> {
+    if !is_root() || !process::quietly_succeeds(Command::new("apt-get").arg("--version")) {
+        return Ok(());
+    }
+    process::run(Command::new("apt-get").arg("update"))?;
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "--no-install-recommends"]);
+    process::run(command.args(packages))
 }
 
 /// `ensurepip` is what Debian leaves out of a Python without python3-venv.

@@ -1,0 +1,111 @@
+//! `cargo xtask clients`: each client's real driver against the real binary, and the table of what works.
+//!
+//! A client is a program of its own language under `clients/`, or an example of ours. It is given a file that says where
+//! the servers are ([`target`]) and prints `client<TAB>feature<TAB>pass|fail<TAB>detail` for every feature that its
+//! driver has. What it should have printed stands in [`catalogue`]; a feature that is missing there counts as failed.
+
+mod catalogue;
+mod certificates;
+mod install;
+mod oidc;
+mod program;
+mod report;
+mod server;
+mod servers;
+mod target;
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::{Result, process};
+use catalogue::{PROGRAMS, Program};
+use install::Installed;
+use report::Report;
+use servers::Servers;
+
+/// Which clients to run, and what to do with the table.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The programs to run; all when none is named
+    #[arg(value_name = "PROGRAM", value_parser = PROGRAMS.each_ref().map(|program| program.name))]
+    names: Vec<String>,
+    /// Write the table into docs/clients.md
+    #[arg(long, conflicts_with = "names")]
+    write: bool,
+    /// Use what was built before instead of building it
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// How many features of clients passed and failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+/// Runs the clients that `options` names; whether everything passed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let wanted =
+        |program: &&'static Program| options.names.is_empty() || options.names.iter().any(|name| name == program.name);
+    let chosen: Vec<&'static Program> = PROGRAMS.iter().filter(wanted).collect();
+    if !options.no_build {
+        process::run(&mut process::cargo(&["build", "--locked", "--workspace", "--bins", "--examples"]))?;
+    }
+    let report = examine(&chosen)?;
+    println!("\n{}", report.table());
+    report.print_problems();
+    if options.write {
+        report.write(&docs())?;
+        println!("written to docs/clients.md");
+    }
+    Ok(report.outcome().failed == 0)
+}
+
+/// Runs all clients with what the gate has built.
+pub(crate) fn run_in_gate() -> Result<Outcome> {
+    let report = examine(&PROGRAMS.iter().collect::<Vec<_>>())?;
+    println!("\n{}", report.table());
+    report.print_problems();
+    Ok(report.outcome())
+}
+
+fn docs() -> std::path::PathBuf {
+    process::workspace_root().join("docs").join("clients.md")
+}
+
+/// Installs what the programs need, starts the servers, and runs one program after the other.
+fn examine(programs: &[&'static Program]) -> Result<Report> {
+    let build = process::target_folder()?.join("debug");
+    let mut report = Report::default();
+    let mut installed = Installed::default();
+    let mut ready = Vec::new();
+    for program in programs {
+        match installed.prepare(program, &build) {
+            Ok(command) => ready.push((program, command)),
+            Err(reason) => report.skip_program(program, &reason.to_string()),
+        }
+    }
+    let provider = match oidc::Provider::start() {
+        Ok(provider) => Some(provider),
+        Err(reason) => {
+            report.skip_features("no OIDC provider", &["oidc", "oidc-token"], &reason.to_string());
+            None
+        }
+    };
+    let mut servers = Servers::start(&build.join("pintail"), provider.as_ref())?;
+    for (program, mut command) in ready {
+        println!("\n-- {}", program.name);
+        command.arg(servers.target_file()).args(program.arguments.iter().map(|part| root_of(part)));
+        program::run(&mut command, &mut servers, &mut report)
+            .map_err(|error| format!("{}: {error}", program.name))?;
+        report.complete(program);
+    }
+    Ok(report)
+}
+
+/// An argument that is a path in the checkout.
+fn root_of(part: &str) -> std::path::PathBuf {
+    process::workspace_root().join(Path::new(part))
+}
