@@ -130,7 +130,7 @@ def restarted():
 def rows(client):
     equal(query(client, f"SELECT count(*) AS n FROM {target.table}")["n"][0].as_py(), target.rows, "rows")
     # Text as ticket, without GetFlightInfo; and the listener of plain Flight, which takes the same.
-    for address in (target.plain, target.read_only):
+    for address in (target.plain, target.plain_flight):
         table = connect(address).do_get(flight.Ticket(b"SELECT 2 AS two"), ADMIN).read_all()
         equal(table.to_pydict(), {"two": [2]})
 

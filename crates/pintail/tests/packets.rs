@@ -127,7 +127,6 @@ fn captured_packets_become_the_right_rows_for_every_client() {
     accounts_add_up(&server);
     http_gives_the_same(&server, &wanted);
     let calls = wanted.iter().find(|(table, _)| *table == "hep_proto_1_call").unwrap().1;
-    python_clients_agree(&server, calls);
 
     let catalog = server.catalog();
     let (status, log) = server.terminate();
@@ -181,15 +180,6 @@ fn http_gives_the_same(server: &Server, wanted: &[(&str, u64)]) {
     }
     let (status, body) = http::post_json(node, "/query", &[], &json!({"sql": "SELECT * FROM nowhere"}));
     assert_eq!((status, &body["success"]), (400, &json!(false)), "{body}");
-}
-
-fn python_clients_agree(server: &Server, calls: u64) {
-    let Some(python) = python::clients() else { return };
-    let plain = format!("grpc://{}", server.address("flight"));
-    let (url, rows) = (server.url(), calls.to_string());
-    for script in ["flight_adbc.py", "flight_dbapi.py", "flight_pyarrow.py"] {
-        python::client_script(&python, script, &["--url", &url, "--plain-url", &plain, "--rows", &rows]);
-    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ mod server;
 mod servers;
 mod target;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -71,7 +72,7 @@ pub(crate) fn run_in_gate() -> Result<Outcome> {
     Ok(report.outcome())
 }
 
-fn docs() -> std::path::PathBuf {
+fn docs() -> PathBuf {
     process::workspace_root().join("docs").join("clients.md")
 }
 
@@ -94,11 +95,14 @@ fn examine(programs: &[&'static Program]) -> Result<Report> {
             None
         }
     };
+    let logs = build.join("clients");
+    fs::create_dir_all(&logs)?;
     let mut servers = Servers::start(&build.join("pintail"), provider.as_ref())?;
     for (program, mut command) in ready {
         println!("\n-- {}", program.name);
         command.arg(servers.target_file()).args(program.arguments.iter().map(|part| root_of(part)));
-        program::run(&mut command, &mut servers, &mut report)
+        let log = logs.join(program.name).with_extension("log");
+        program::run(&mut command, &log, &mut servers, &mut report)
             .map_err(|error| format!("{}: {error}", program.name))?;
         report.complete(program);
     }
@@ -106,6 +110,6 @@ fn examine(programs: &[&'static Program]) -> Result<Report> {
 }
 
 /// An argument that is a path in the checkout.
-fn root_of(part: &str) -> std::path::PathBuf {
+fn root_of(part: &str) -> PathBuf {
     process::workspace_root().join(Path::new(part))
 }

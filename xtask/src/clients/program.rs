@@ -1,6 +1,8 @@
 //! Runs one client program: hears its lines, restarts a server when it asks, and ends it when it hangs.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -17,16 +19,23 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const RESTART: &str = "restart";
 
 /// Runs the program to its end. That it fails or hangs is no error here: what it did not print has failed.
-pub(crate) fn run(command: &mut Command, servers: &mut Servers, report: &mut Report) -> Result<()> {
+/// Its standard error, where drivers complain at length, goes to the file `log`.
+pub(crate) fn run(
+    command: &mut Command,
+    log: &Path,
+    servers: &mut Servers,
+    report: &mut Report,
+) -> Result<()> {
     let begin = Instant::now();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let errors = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn()?;
     let outcome = talk(&mut child, servers, report);
     if let Err(error) = &outcome {
         println!("   {error}");
     }
     // It has closed its output, or it is to be ended; either way this does not wait long.
     let status = if outcome.is_ok() { child.wait()? } else { end(&mut child)? };
-    println!("   {status} after {:.1} s", begin.elapsed().as_secs_f64());
+    println!("   {status} after {:.1} s, what it complained of: {}", begin.elapsed().as_secs_f64(), log.display());
     Ok(())
 }
 

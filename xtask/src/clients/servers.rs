@@ -1,5 +1,5 @@
-//! The servers that clients are tried on: one in clear with every kind of identity, one with TLS, one without
-//! credentials.
+//! The servers that clients are tried on: one in clear with every kind of identity, one that is read-only, one with TLS,
+//! one without credentials.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,10 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The running servers.
 #[derive(Debug)]
 pub(crate) struct Servers {
-    /// Kept for its `Drop`.
-    _open: Server,
-    /// Kept for its `Drop`.
-    _plain: Server,
+    /// Kept until the end: dropping them stops them.
+    _untouched: [Server; 3],
     tls: Server,
     tls_config: Value,
     folder: TempDir,
@@ -68,8 +66,10 @@ impl Servers {
         let mut open = config(&json!({}), json!({}), json!({}));
         open["limits"] = json!({"max_queries": OPEN_QUERIES});
         let open = Server::start(binary, &path.join("open"), &open)?;
-        let plain = config(&identity, json!({}), json!({"read_only": true}));
+        let plain = config(&identity, json!({}), json!({}));
         let plain = Server::start(binary, &path.join("plain"), &plain)?;
+        let read_only = config(&identity, json!({"read_only": true}), json!({}));
+        let read_only = Server::start(binary, &path.join("read_only"), &read_only)?;
         let server = &certificates.server;
         let over_tls = json!({"tls_enable": true, "tls_cert": server.certificate, "tls_key": server.key});
         let mut mutual = over_tls.clone();
@@ -85,7 +85,8 @@ impl Servers {
         target.put("open", open.address("node_flightsql")?);
         target.put("open_pid", open.pid());
         target.put("plain", plain.address("node_flightsql")?);
-        target.put("read_only", plain.address("flight")?);
+        target.put("plain_flight", plain.address("flight")?);
+        target.put("read_only", read_only.address("node_flightsql")?);
         target.put("tls", format!("localhost:{}", tls.address("node_flightsql")?.port()));
         target.put("mutual_tls", format!("localhost:{}", tls.address("flight")?.port()));
         target.put("ca", certificates.authority.display());
@@ -99,7 +100,7 @@ impl Servers {
         target.put("oidc_password", oidc::PASSWORD);
         target.put("oidc_token", provider.map_or("", |provider| &provider.token));
         target.put("rows", fill(binary, &plain)?);
-        let servers = Self { _open: open, _plain: plain, tls, tls_config, folder };
+        let servers = Self { _untouched: [open, plain, read_only], tls, tls_config, folder };
         std::fs::write(servers.target_file(), target.text())?;
         Ok(servers)
     }

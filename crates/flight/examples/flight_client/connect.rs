@@ -27,10 +27,10 @@ async fn basic(target: &Target) -> Outcome<String> {
 }
 
 async fn refused(target: &Target) -> Outcome<String> {
-    fails(works(target.open("plain").await).await, &["unauthenticated"])?;
+    fails(works(target.open("plain").await).await, &["credentials"])?;
     // A path is no token and no password.
-    fails(works(target.with_token("plain", "ca").await).await, &["unauthenticated"])?;
-    fails(works(target.with_password("plain", "user", "ca").await).await, &["unauthenticated"])
+    fails(works(target.with_token("plain", "ca").await).await, &["credentials"])?;
+    fails(works(target.with_password("plain", "user", "ca").await).await, &["credentials"])
 }
 
 async fn tls(target: &Target) -> Outcome<String> {

@@ -30,11 +30,6 @@ fn interpreter(variable: &str, environment: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// The interpreter with the Flight clients; says so when there is none.
-pub(crate) fn clients() -> Option<PathBuf> {
-    found(interpreter("PINTAIL_CLIENT_PYTHON", "client-venv"), "PINTAIL_CLIENT_PYTHON")
-}
-
 /// The interpreter with official DuckDB; says so when there is none.
 pub(crate) fn duckdb() -> Option<PathBuf> {
     found(interpreter("PINTAIL_DUCKDB_PYTHON", "duckdb-venv"), "PINTAIL_DUCKDB_PYTHON")
@@ -52,13 +47,6 @@ pub(crate) fn duckdb_rows(python: &Path, catalog: &Path, sql: &str) -> Vec<Value
     let output = Command::new(python).args(["-c", DUCKDB]).arg(catalog).arg(sql).output().unwrap();
     let text = succeeded(&output);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-/// Runs one of the project's client scripts, which must succeed.
-pub(crate) fn client_script(python: &Path, name: &str, arguments: &[&str]) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/python").join(name);
-    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
-    succeeded(&output)
 }
 
 fn succeeded(output: &Output) -> String {
