@@ -38,7 +38,8 @@ mod tests {
     fn a_folder_is_made_once_for_the_same_ingredients() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("made");
-        let make = |ingredients: &str| make_if_stale(&folder, ingredients, |path| Ok(fs::create_dir_all(path)?));
+        let make =
+            |ingredients: &str| make_if_stale(&folder, ingredients, |path| Ok(fs::create_dir_all(path)?));
         assert!(make("one").unwrap());
         assert!(!make("one").unwrap());
         assert!(make("two").unwrap());

@@ -48,8 +48,9 @@ pub(crate) struct Outcome {
 
 /// Runs the clients that `options` names; whether everything passed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let wanted =
-        |program: &&'static Program| options.names.is_empty() || options.names.iter().any(|name| name == program.name);
+    let wanted = |program: &&'static Program| {
+        options.names.is_empty() || options.names.iter().any(|name| name == program.name)
+    };
     let chosen: Vec<&'static Program> = PROGRAMS.iter().filter(wanted).collect();
     if !options.no_build {
         process::run(&mut process::cargo(&["build", "--locked", "--workspace", "--bins", "--examples"]))?;

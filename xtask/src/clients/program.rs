@@ -35,7 +35,11 @@ pub(crate) fn run(
     }
     // It has closed its output, or it is to be ended; either way this does not wait long.
     let status = if outcome.is_ok() { child.wait()? } else { end(&mut child)? };
-    println!("   {status} after {:.1} s, what it complained of: {}", begin.elapsed().as_secs_f64(), log.display());
+    println!(
+        "   {status} after {:.1} s, what it complained of: {}",
+        begin.elapsed().as_secs_f64(),
+        log.display()
+    );
     Ok(())
 }
 
@@ -68,7 +72,9 @@ fn talk(child: &mut Child, servers: &mut Servers, report: &mut Report) -> Result
                 report.take(&line);
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => return Err(format!("it did not end within {PATIENCE:?}").into()),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("it did not end within {PATIENCE:?}").into());
+            }
         }
     }
 }

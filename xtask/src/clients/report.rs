@@ -86,7 +86,8 @@ impl Report {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        let count = |wanted: fn(&Cell) -> bool| self.cells.values().filter(|cell| wanted(cell)).count() as u64;
+        let count =
+            |wanted: fn(&Cell) -> bool| self.cells.values().filter(|cell| wanted(cell)).count() as u64;
         Outcome {
             passed: count(|cell| *cell == Cell::Passed),
             failed: count(|cell| matches!(cell, Cell::Failed(_))) + self.unknown.len() as u64,

@@ -140,14 +140,15 @@ fn config(identity: &Value, flight_sql: Value, flight: Value) -> Value {
 fn fill(binary: &Path, server: &Server) -> Result<u64> {
     let mut generator = Command::new(binary);
     generator.args(["hep", "gen", "--transport", "tcp", "--rate", "0", "--calls", CALLS, "--json", "--to"]);
-    let sent: Value = serde_json::from_str(&process::output(
-        generator.arg(server.address("hep_tcp")?.to_string()),
-    )?)?;
+    let sent: Value =
+        serde_json::from_str(&process::output(generator.arg(server.address("hep_tcp")?.to_string()))?)?;
     let visible = "SELECT count(*) AS n FROM hep_messages";
     let limit = Instant::now() + PATIENCE;
     while Some(number(binary, server, visible)?) != sent["packets"].as_u64() {
         if Instant::now() > limit {
-            return Err(format!("not all of {} packets were visible within {PATIENCE:?}", sent["packets"]).into());
+            return Err(
+                format!("not all of {} packets were visible within {PATIENCE:?}", sent["packets"]).into()
+            );
         }
     }
     number(binary, server, &format!("SELECT count(*) AS n FROM {TABLE}"))

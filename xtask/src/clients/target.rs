@@ -33,10 +33,8 @@ impl Target {
         target.put("catalog", "homer_lake");
         target.put("table", TABLE);
         target.put("query_types", TYPES);
-        target.put(
-            "query_nulls",
-            format!("SELECT t.* FROM (SELECT 1 AS one) LEFT JOIN ({TYPES}) t ON FALSE"),
-        );
+        target
+            .put("query_nulls", format!("SELECT t.* FROM (SELECT 1 AS one) LEFT JOIN ({TYPES}) t ON FALSE"));
         target.put("query_empty", format!("SELECT * FROM {TABLE} WHERE session_id = 'nobody has this'"));
         target.put(
             "query_big",

@@ -2,7 +2,9 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::ipc::convert::try_schema_from_ipc_buffer;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo};
+use arrow_flight::sql::{
+    CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo,
+};
 
 use crate::check::{Client, Outcome, Target, equal, feature, fetch, holds, query, rows, texts};
 

@@ -6,7 +6,8 @@ pub(crate) async fn run(target: &Target) {
     feature("anonymous", async { works(target.open("open").await).await }).await;
     feature("token", async { works(target.with_token("plain", "token").await).await }).await;
     feature("basic", basic(target)).await;
-    feature("oidc", async { works(target.with_password("plain", "oidc_user", "oidc_password").await).await }).await;
+    feature("oidc", async { works(target.with_password("plain", "oidc_user", "oidc_password").await).await })
+        .await;
     feature("oidc-token", async { works(target.with_token("plain", "oidc_token").await).await }).await;
     feature("refused", refused(target)).await;
     feature("tls", tls(target)).await;

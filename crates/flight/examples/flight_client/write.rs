@@ -46,10 +46,8 @@ async fn parameters(target: &Target, client: &mut Client) -> Outcome<String> {
     let sql =
         format!("SELECT count(*) AS n FROM {} WHERE src_port > ? AND session_id <> ?", target.get("table")?);
     let mut statement = client.prepare(sql, None).await?;
-    let columns: [(&str, ArrayRef); 2] = [
-        ("1", Arc::new(Int64Array::from(vec![0]))),
-        ("2", Arc::new(StringArray::from(vec!["it's nobody"]))),
-    ];
+    let columns: [(&str, ArrayRef); 2] =
+        [("1", Arc::new(Int64Array::from(vec![0]))), ("2", Arc::new(StringArray::from(vec!["it's nobody"])))];
     statement.set_parameters(RecordBatch::try_from_iter(columns)?)?;
     let info = statement.execute().await?;
     equal(one_number(&fetch(client, &info).await?)?, target.get("rows")?.parse()?, "rows")?;

@@ -69,10 +69,7 @@ async fn connections(address: &str, slow: &str) -> Outcome<String> {
     Ok(format!("{} answers beside {} running queries", answered.len(), running.len()))
 }
 
-async fn start(
-    client: &mut Client,
-    sql: &str,
-) -> Outcome<FlightRecordBatchStream> {
+async fn start(client: &mut Client, sql: &str) -> Outcome<FlightRecordBatchStream> {
     let info = client.execute(sql.to_owned(), None).await?;
     let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone()).ok_or("no ticket")?;
     let mut stream = client.do_get(ticket).await?;
@@ -105,7 +102,8 @@ async fn make_and_drop(client: &Client, count: usize) -> Outcome {
     let statements = stream::iter(0..count).map(|number| {
         let mut client = client.clone();
         async move {
-            let sql = format!("SELECT session_id, {number} AS n FROM hep_proto_1_call WHERE src_port = {number}");
+            let sql =
+                format!("SELECT session_id, {number} AS n FROM hep_proto_1_call WHERE src_port = {number}");
             client.prepare(sql, None).await?.close().await
         }
     });
