@@ -126,7 +126,6 @@ fn captured_packets_become_the_right_rows_for_every_client() {
 
     accounts_add_up(&server);
     http_gives_the_same(&server, &wanted);
-    let calls = wanted.iter().find(|(table, _)| *table == "hep_proto_1_call").unwrap().1;
 
     let catalog = server.catalog();
     let (status, log) = server.terminate();
