@@ -133,6 +133,9 @@ def rows(client):
     for address in (target.plain, target.plain_flight):
         table = connect(address).do_get(flight.Ticket(b"SELECT 2 AS two"), ADMIN).read_all()
         equal(table.to_pydict(), {"two": [2]})
+    # A path names a table.
+    info = client.get_flight_info(flight.FlightDescriptor.for_path("main", target.table), ADMIN)
+    equal(client.do_get(info.endpoints[0].ticket, ADMIN).read_all().num_rows, target.rows, "rows of the path")
 
 
 def empty(client):
@@ -202,8 +205,8 @@ def cancel(client):
 def errors(client):
     fails(lambda: query(client, "SELECT * FROM no_such_table"), "no_such_table")
     fails(lambda: query(client, " "), "empty query")
-    descriptor = flight.FlightDescriptor.for_path("main", target.table)
-    fails(lambda: client.get_flight_info(descriptor, ADMIN), "path")
+    descriptor = flight.FlightDescriptor.for_path("main", "no_such_table")
+    fails(lambda: client.get_flight_info(descriptor, ADMIN), "no_such_table")
     descriptor = flight.FlightDescriptor.for_command(b"\xff\xfe\x00")
     fails(lambda: client.get_flight_info(descriptor, ADMIN), "neither")
     return fails(lambda: query(client, "SELECT 1,\n  no_such_column"), "no_such_column", "line 2", "column 3")

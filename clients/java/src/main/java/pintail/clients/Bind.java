@@ -11,8 +11,10 @@ import java.sql.SQLException;
 import java.sql.Time;
 import java.sql.Timestamp;
 import java.sql.Types;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /** PreparedStatement with every setter. */
 final class Bind {
@@ -73,18 +75,14 @@ final class Bind {
         new Binding("setObject of text", "VARCHAR", "text", s -> s.setObject(1, "text")));
 
     private String parameters() throws SQLException {
+        List<String> wrong = new ArrayList<>();
         for (Binding binding : BINDINGS) {
-            String sql = "SELECT CAST(CAST(? AS " + binding.type + ") AS VARCHAR) AS text";
-            try (PreparedStatement statement = connection.prepareStatement(sql)) {
-                binding.setter.set(statement);
-                try (ResultSet row = statement.executeQuery()) {
-                    equal(row.next(), true, "there is a row for " + binding.name);
-                    equal(row.getString(1), binding.expected, binding.name);
-                }
-            } catch (SQLException error) {
-                throw new SQLException(binding.name + ": " + error.getMessage(), error);
+            String found = bound(binding);
+            if (!Objects.equals(found, binding.expected)) {
+                wrong.add(binding.name + " gives " + found);
             }
         }
+        equal(wrong, List.of(), "what is wrong");
         try (PreparedStatement statement = connection.prepareStatement("SELECT CAST(? AS BYTEA) AS bytes")) {
             statement.setBytes(1, new byte[] {0, (byte) 0xff});
             try (ResultSet row = statement.executeQuery()) {
@@ -93,5 +91,17 @@ final class Bind {
             }
         }
         return BINDINGS.size() + 1 + " setters";
+    }
+
+    private String bound(Binding binding) {
+        String sql = "SELECT CAST(CAST(? AS " + binding.type + ") AS VARCHAR) AS text";
+        try (PreparedStatement statement = connection.prepareStatement(sql)) {
+            binding.setter.set(statement);
+            try (ResultSet row = statement.executeQuery()) {
+                return row.next() ? row.getString(1) : "no row";
+            }
+        } catch (SQLException error) {
+            return error.getMessage();
+        }
     }
 }
