@@ -14,8 +14,33 @@ pub(crate) struct Installed {
     go: Option<PathBuf>,
 }
 
+/// What a program of this language cannot do without, if it is missing here and cannot be installed.
+pub(crate) fn missing_tool(language: Language) -> Option<String> {
+    let needed = match language {
+        Language::Python(_) | Language::Rust(_) => Ok(()),
+        Language::Java => tools::need("mvn", &["--version"], &["maven", "default-jdk-headless"]),
+        Language::Go(_) => need_go(),
+    };
+    needed.err().map(|error| error.to_string())
+}
+
+fn need_go() -> Result<()> {
+    tools::need("go", &["version"], &["golang-go"])?;
+    if process::quietly_succeeds(Command::new("go").args(["list", "-m"]).current_dir(sources("go"))) {
+        return Ok(());
+    }
+    Err("go is older than clients/go/go.mod wants".into())
+}
+
+/// What the OIDC provider cannot do without, if it is missing here and cannot be installed.
+pub(crate) fn missing_node() -> Option<String> {
+    // The provider needs a version with `fetch`.
+    let node = tools::need("node", &["-e", "fetch"], &["nodejs", "npm"]);
+    node.and_then(|()| tools::need("npm", &["--version"], &["npm"])).err().map(|error| error.to_string())
+}
+
 impl Installed {
-    /// The command that starts `program`. An error says what is missing on this machine.
+    /// Makes what `program` needs, and the command that starts it.
     pub(crate) fn prepare(&mut self, program: &Program, build: &Path) -> Result<Command> {
         match program.language {
             Language::Python(script) => {
@@ -54,7 +79,6 @@ fn cache(name: &str) -> Result<PathBuf> {
 
 /// The JDBC program, compiled by Maven beside the driver that it is pinned to.
 fn java() -> Result<Command> {
-    tools::need("mvn", &["--version"], &["maven", "default-jdk-headless"])?;
     let (sources, folder) = (sources("java"), cache("client-java")?);
     stamp::make_if_stale(&folder, &texts_in(&sources)?, |folder| {
         println!("client-java: building in {}", folder.display());
@@ -73,7 +97,6 @@ fn java() -> Result<Command> {
 
 /// The Go program; Go itself knows what to build again.
 fn go() -> Result<PathBuf> {
-    tools::need("go", &["version"], &["golang-go"])?;
     let program = cache("client-go")?;
     let mut build = Command::new("go");
     build.args(["build", "-o"]).arg(&program).arg(".").current_dir(sources("go"));
@@ -83,9 +106,6 @@ fn go() -> Result<PathBuf> {
 
 /// The script of the OIDC provider, beside the packages that it needs.
 pub(crate) fn oidc_provider() -> Result<PathBuf> {
-    // The provider needs a version with `fetch`.
-    tools::need("node", &["-e", "fetch"], &["nodejs", "npm"])?;
-    tools::need("npm", &["--version"], &["npm"])?;
     let (sources, folder) = (sources("oidc"), cache("client-oidc")?);
     stamp::make_if_stale(&folder, &texts_in(&sources)?, |folder| {
         println!("client-oidc: installing into {}", folder.display());

@@ -91,17 +91,17 @@ fn examine(programs: &[&'static Program]) -> Result<Report> {
     let mut installed = Installed::default();
     let mut ready = Vec::new();
     for program in programs {
-        match installed.prepare(program, &build) {
-            Ok(command) => ready.push((program, command)),
-            Err(reason) => report.skip_program(program, &reason.to_string()),
+        match install::missing_tool(program.language) {
+            Some(reason) => report.skip_program(program, &reason),
+            None => ready.push((program, installed.prepare(program, &build)?)),
         }
     }
-    let provider = match oidc::Provider::start() {
-        Ok(provider) => Some(provider),
-        Err(reason) => {
-            report.skip_features("no OIDC provider", &["oidc", "oidc-token"], &reason.to_string());
+    let provider = match install::missing_node() {
+        Some(reason) => {
+            report.skip_features("the OIDC provider", &["oidc", "oidc-token"], &reason);
             None
         }
+        None => Some(oidc::Provider::start()?),
     };
     let logs = build.join("clients");
     fs::create_dir_all(&logs)?;

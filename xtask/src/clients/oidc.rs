@@ -22,7 +22,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// Installs and starts it; an error says what is missing on this machine.
+    /// Installs and starts it.
     pub(crate) fn start() -> Result<Self> {
         let script = install::oidc_provider()?;
         let mut child = Command::new("node")
