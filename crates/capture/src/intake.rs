@@ -15,7 +15,7 @@ use crate::accounting::{Accounting, Reason, Tally, Transport};
 use crate::auth;
 use crate::dedup::{DedupWindow, Fingerprint};
 use crate::log_limit::LogLimit;
-use crate::options::HepOptions;
+use crate::options::{HepOptions, MAX_DECOMPRESSED_BYTES};
 use crate::record::{self, Arrival};
 use crate::rows::{Arrived, Payload, RowRules, Target};
 use crate::shards::Shards;
@@ -27,6 +27,8 @@ pub(crate) const BATCH_PACKETS: usize = 64;
 /// The longest packet: no datagram holds more, and version 3 can't say more. Only an HTTP body can be longer,
 /// because in versions 1 and 2 all of it is the packet.
 const MAX_PACKET_BYTES: usize = 65_535;
+
+const _: () = assert!(BATCH_PACKETS * MAX_DECOMPRESSED_BYTES / 3 * 4 < i32::MAX as usize);
 
 /// What all receivers share.
 #[derive(Debug)]

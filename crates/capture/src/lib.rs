@@ -29,7 +29,9 @@ mod time;
 pub use accounting::{AccountRow, Accounting, Transport};
 pub use auth::{AuthKey, MAX_SECRET_BYTES};
 pub use capture::Capture;
-pub use options::{CaptureOptions, HepOptions, HttpOptions, SipOptions, TcpOptions, UdpOptions};
+pub use options::{
+    CaptureOptions, HepOptions, HttpOptions, MAX_DECOMPRESSED_BYTES, SipOptions, TcpOptions, UdpOptions,
+};
 pub use pintail_lake::ReplayReport;
 pub use time::TimeRules;
 

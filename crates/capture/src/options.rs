@@ -11,6 +11,10 @@ const HEP_PORT: u16 = 9060;
 /// The port on which Homer listens for HEP over HTTP.
 const HTTP_PORT: u16 = 9080;
 
+/// The most that [`HepOptions::max_decompressed_bytes`] may be: the payloads of one batch of packets, of which each
+/// may be that long, must fit the 2 GiB of a text column also when they are written in base64.
+pub const MAX_DECOMPRESSED_BYTES: usize = 16 << 20;
+
 /// Which listeners there are, and what they do with what they receive.
 #[derive(Debug, Clone, Default)]
 pub struct CaptureOptions {
@@ -84,7 +88,7 @@ pub struct HttpOptions {
     pub max_buffered_bytes: usize,
     /// More connections at a time wait to be accepted.
     pub max_connections: usize,
-    /// The longest silence of a client, and the longest time for a whole body.
+    /// The longest time for the head of a request, for a whole body, and between two requests.
     pub read_timeout: Duration,
     /// The longest time for storing a body.
     pub write_timeout: Duration,
@@ -111,7 +115,7 @@ pub struct HepOptions {
     pub auth_keys: Vec<AuthKey>,
     /// A packet with the payload and addresses of one received this long ago or less is refused; zero takes all.
     pub dedup_window: Duration,
-    /// A compressed payload may grow to this.
+    /// A compressed payload may grow to this; at most [`MAX_DECOMPRESSED_BYTES`].
     pub max_decompressed_bytes: usize,
     /// Whether chunks of foreign vendors are kept in `data_extra`.
     pub keep_vendor_chunks: bool,

@@ -83,7 +83,6 @@ pub(crate) struct RowBuilder {
     table: TelemetryTable,
     columns: Vec<Column>,
     rows: usize,
-    bytes: usize,
     last: JournalPosition,
 }
 
@@ -96,8 +95,8 @@ pub(crate) struct BuiltRows {
     pub(crate) last: JournalPosition,
 }
 
-/// Bytes of a row besides its payload and `data_extra`: an estimate for the limits.
-const FIXED_ROW_BYTES: usize = 256;
+/// Bytes of a row besides its text: offsets, numbers and validity of all columns, rounded up.
+const FIXED_ROW_BYTES: usize = 128;
 
 impl RowBuilder {
     /// A builder for a table that packets go to.
@@ -112,7 +111,7 @@ impl RowBuilder {
             })
         };
         let columns = schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>>>()?;
-        Ok(Self { table, columns, rows: 0, bytes: 0, last: JournalPosition::default() })
+        Ok(Self { table, columns, rows: 0, last: JournalPosition::default() })
     }
 
     /// The number of rows.
@@ -120,9 +119,9 @@ impl RowBuilder {
         self.rows
     }
 
-    /// About how much memory they take.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    /// About how much memory they take: all their text, and a fixed part for the rest.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows * FIXED_ROW_BYTES + self.columns.iter().map(Column::text_bytes).sum::<usize>()
     }
 
     /// Adds one row of the record at `position`. `first` begins its `data_extra`, `extra` writes the rest.
@@ -151,18 +150,15 @@ impl RowBuilder {
                     None => texts.append_null(),
                 },
                 Column::Extra(texts) => {
-                    let before = texts.values_slice().len();
                     let mut members = Members::begin(texts, first);
                     if let Some(extra) = extra.take() {
                         extra(&mut members);
                     }
                     members.end();
-                    self.bytes += texts.values_slice().len() - before;
                 }
             }
         }
         self.rows += 1;
-        self.bytes += FIXED_ROW_BYTES + row.payload.map_or(0, str::len);
         self.last = self.last.max(position);
     }
 
@@ -176,7 +172,7 @@ impl RowBuilder {
             Error::internal(format!("rows for {} do not fit its columns", self.table.name()))
                 .with_source(error)
         })?;
-        (self.rows, self.bytes) = (0, 0);
+        self.rows = 0;
         Ok(BuiltRows { table: self.table, rows, last: std::mem::take(&mut self.last) })
     }
 }
@@ -211,6 +207,19 @@ impl Column {
             "data_extra" => Self::Extra(texts()),
             _ => return None,
         })
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Uuid(texts)
+            | Self::Text(_, texts)
+            | Self::Source(texts)
+            | Self::Destination(texts)
+            | Self::Aor(texts)
+            | Self::Node(texts)
+            | Self::Extra(texts) => texts.values_slice().len(),
+            Self::Date(_) | Self::Timestamp(_) | Self::Number(..) => 0,
+        }
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -351,6 +360,18 @@ mod tests {
             array.iter().flatten().collect::<Vec<_>>(),
             ["alice@example.org", "+15551234", "example.org"]
         );
+    }
+
+    #[test]
+    fn every_text_counts_for_the_limits() {
+        let long = "x".repeat(10_000);
+        let long = Some(long.as_str());
+        let row = Row { session_id: long, caller: long, callee: long, ..Row::default() };
+        let mut builder = RowBuilder::new(TelemetryTable::Call).unwrap();
+        builder.append(&row, JournalPosition(1), "{", |_| {});
+        let estimate = builder.bytes();
+        assert!(estimate > 30_000, "{estimate}");
+        assert!(estimate > builder.finish().unwrap().rows.get_array_memory_size() / 2);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What HTTP clients are told.
 
+use std::time::Duration;
+
 use pintail_capture::{CaptureOptions, HttpOptions};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::site::{Site, encode, fixture, options, packet, request, streams};
+use crate::site::{Site, encode, fixture, options, packet, read_to_end, request, streams};
 
 fn with_http(change: impl FnOnce(&mut HttpOptions)) -> CaptureOptions {
     let mut options = options();
@@ -133,5 +137,33 @@ async fn a_packet_that_tells_no_length_is_limited_all_the_same() {
     assert_eq!(site.post("/api/hep", &body).await.status, 200);
     assert_eq!(site.count("http", "rejected", "too_large"), 1);
     site.check_sums();
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_only_announced_takes_no_room_from_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let body = fixture("kamailio_0.bin");
+    let options = with_http(|http| (http.max_body_bytes, http.max_buffered_bytes) = (1 << 20, 1 << 20));
+    let site = Site::open(directory.path(), options).await;
+    let mut slow = TcpStream::connect(site.address("hep_http")).await.unwrap();
+    let head = "POST /api/hep HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // This line comes when the server has begun to wait for the body.
+    let mut answer = [0; 21];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue");
+    assert_eq!(site.post("/api/hep", &body).await.status, 200);
+    drop(slow);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_end_ends_the_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::open(directory.path(), with_http(|http| http.read_timeout = Duration::ZERO)).await;
+    let mut slow = TcpStream::connect(site.address("hep_http")).await.unwrap();
+    slow.write_all(b"POST /api/hep HTTP/1.1\r\nX-Slow: ").await.unwrap();
+    read_to_end(&mut slow).await;
     site.stop().await;
 }

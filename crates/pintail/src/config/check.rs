@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use pintail_capture::MAX_DECOMPRESSED_BYTES;
 use pintail_identity::check_binding;
 use serde_json::Value;
 
@@ -91,6 +92,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
     if config.ingest.enable && !config.storage.enable {
         findings.errors.push("ingest.enable: packets need storage.enable to be stored".into());
+    }
+    if config.ingest.hep.max_decompressed_bytes > MAX_DECOMPRESSED_BYTES as u64 {
+        findings
+            .errors
+            .push(format!("ingest.hep.max_decompressed_bytes: must be at most {MAX_DECOMPRESSED_BYTES}"));
     }
     if config.ingest.journal.sync == super::JournalSync::Off {
         findings

@@ -1,121 +1,95 @@
-//! HTTP connections, limited in number and in silence.
+//! HTTP connections, limited in number and in the time that the head of a request may take.
 
-use std::future::Future as _;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// The pause after the system refused to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long requests may go on once the end was asked for.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// The other end of a connection.
+/// What a client may take of the listener.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Limits {
+    /// More connections at a time wait to be accepted.
+    pub(super) connections: usize,
+    /// The longest time for the head of a request, and the longest silence between two requests.
+    pub(super) head_timeout: Duration,
+}
 
-impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
-        Self(*stream.remote_addr())
+/// Serves `router` until `stop` is cancelled, then lets running requests end for a while.
+pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let Some((stream, peer, permit)) = accepted else { continue };
+        let router = router.clone().layer(Extension(ConnectInfo(peer)));
+        let stop = stop.clone();
+        connections.spawn(async move {
+            serve_connection(stream, router, limits.head_timeout, stop).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_GRACE, all_ended).await.is_err() {
+        tracing::warn!(connections = connections.len(), "http connections that are still busy are cut");
+        connections.shutdown().await;
     }
 }
 
-/// Accepts as long as there are not too many connections.
-#[derive(Debug)]
-pub(super) struct LimitedListener {
-    listener: TcpListener,
-    room: Arc<Semaphore>,
-    silence: Duration,
-}
-
-impl LimitedListener {
-    /// At most `connections` at a time; each is closed when its client is silent for `silence`.
-    pub(super) fn new(listener: TcpListener, connections: usize, silence: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))), silence }
-    }
-}
-
-impl axum::serve::Listener for LimitedListener {
-    type Io = TimedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TimedStream, SocketAddr) {
-        loop {
-            // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else {
-                std::future::pending::<()>().await;
-                continue;
-            };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => return (TimedStream::new(stream, self.silence, permit), peer),
-                Err(error) => {
-                    tracing::warn!(%error, "an http connection can't be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+/// The next connection, once there is room for it; `None` when accepting failed and is worth another try.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "an http connection can't be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
         }
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
 }
 
-/// A stream whose reads fail when nothing comes for too long.
-#[derive(Debug)]
-pub(super) struct TimedStream {
+async fn serve_connection(
     stream: TcpStream,
-    silence: Duration,
-    deadline: Pin<Box<Sleep>>,
-    is_waiting: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl TimedStream {
-    fn new(stream: TcpStream, silence: Duration, permit: OwnedSemaphorePermit) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(silence));
-        Self { stream, silence, deadline, is_waiting: false, _permit: permit }
-    }
-}
-
-impl AsyncRead for TimedStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, into) {
-            this.is_waiting = false;
-            return Poll::Ready(read);
+    router: Router,
+    head_timeout: Duration,
+    stop: CancellationToken,
+) {
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(head_timeout);
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        if !this.is_waiting {
-            this.is_waiting = true;
-            this.deadline.as_mut().reset(Instant::now() + this.silence);
-        }
-        ready!(this.deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncWrite for TimedStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an http connection ended early");
     }
 }

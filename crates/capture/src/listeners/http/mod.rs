@@ -5,6 +5,7 @@
 
 mod body;
 mod connection;
+mod memory;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,21 +21,19 @@ use axum::routing::{get, post};
 use futures::StreamExt as _;
 use pintail_types::{Error, JournalPosition, Result};
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::body::Part;
-use self::connection::{LimitedListener, Peer};
+use self::connection::Limits;
+use self::memory::{BodyMemory, Refused};
 use super::listen;
 use crate::accounting::{Note, Reason, Transport};
 use crate::auth;
 use crate::intake::{BATCH_PACKETS, Core, Frame, Intake, Receipt, WhenFull};
 use crate::options::HttpOptions;
 
-/// Memory for bodies is given out in pieces of this size.
-const PIECE_BYTES: usize = 1024;
 /// The time after which a client that was sent away may come again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
@@ -55,23 +54,16 @@ impl Listener {
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("an http listener without an address").with_source(error))?;
-        let silence = options.read_timeout + options.write_timeout;
-        let listener = LimitedListener::new(listener, options.max_connections, silence);
-        let pieces = options.max_buffered_bytes.max(options.max_body_bytes).div_ceil(PIECE_BYTES);
+        let limits =
+            Limits { connections: options.max_connections, head_timeout: options.read_timeout };
         let door = Arc::new(Door {
             core: Arc::clone(core),
-            body_memory: Semaphore::new(pieces.min(Semaphore::MAX_PERMITS)),
+            body_memory: BodyMemory::new(options.max_buffered_bytes.max(options.max_body_bytes)),
             requests: AtomicUsize::new(0),
             stop: stop.clone(),
             options,
         });
-        let service = router(door).into_make_service_with_connect_info::<Peer>();
-        let task = tokio::spawn(async move {
-            let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the http listener ended");
-            }
-        });
+        let task = tokio::spawn(connection::serve(listener, router(door), limits, stop));
         Ok(Self { address, task })
     }
 
@@ -102,7 +94,7 @@ fn router(door: Arc<Door>) -> Router {
 struct Door {
     core: Arc<Core>,
     options: HttpOptions,
-    body_memory: Semaphore,
+    body_memory: BodyMemory,
     requests: AtomicUsize,
     stop: CancellationToken,
 }
@@ -113,7 +105,7 @@ async fn health() -> Response {
 
 async fn take_packets(
     State(door): State<Arc<Door>>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -162,10 +154,8 @@ impl Door {
             self.note(Note::HttpBusy);
             return Err(busy(error.message()));
         }
-        let (bytes, memory) = self.read(headers, body).await?;
-        let response = self.store(peer, &bytes).await;
-        drop((bytes, memory));
-        response
+        let body = self.read(headers, body).await?;
+        self.store(peer, body.bytes()).await
     }
 
     fn note(&self, note: Note) {
@@ -182,44 +172,39 @@ impl Door {
     }
 
     /// Reads the whole body, within the limits of one body and of all bodies together.
-    async fn read(
-        &self,
-        headers: &HeaderMap,
-        body: Body,
-    ) -> Result<(Vec<u8>, SemaphorePermit<'_>), Response> {
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<memory::Body<'_>, Response> {
         let limit = self.options.max_body_bytes;
         let declared =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if declared.is_some_and(|length| length > limit) {
             return Err(self.too_large(0));
         }
-        // Without a declared length, memory for the longest body is set aside.
-        let room = declared.unwrap_or(limit);
-        let pieces = u32::try_from(room.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
-        let Ok(memory) = self.body_memory.try_acquire_many(pieces) else {
-            self.note(Note::HttpBusy);
-            return Err(busy("too many bodies at the same time"));
-        };
-        let mut bytes = Vec::with_capacity(declared.unwrap_or_default());
+        let mut read = self.body_memory.begin(limit);
         let mut stream = body.into_data_stream();
         let reading = async {
             while let Some(part) = stream.next().await {
                 let part = part.map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body broke off"))?;
-                if bytes.len() + part.len() > limit {
-                    return Err(self.too_large(bytes.len() + part.len()));
-                }
-                bytes.extend_from_slice(&part);
+                read.push(&part).map_err(|refused| self.refused(refused))?;
             }
-            Ok(())
+            Ok(read)
         };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(busy("the server is stopping")),
+            () = self.stop.cancelled() => Err(busy("the server is stopping")),
             read = tokio::time::timeout(self.options.read_timeout, reading) => {
-                read.map_err(|_| refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))??;
+                read.map_err(|_| refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
             }
         }
-        Ok((bytes, memory))
+    }
+
+    fn refused(&self, refused: Refused) -> Response {
+        match refused {
+            Refused::TooLong(bytes) => self.too_large(bytes),
+            Refused::NoMemory => {
+                self.note(Note::HttpBusy);
+                busy("too many bodies at the same time")
+            }
+        }
     }
 
     fn too_large(&self, bytes: usize) -> Response {
