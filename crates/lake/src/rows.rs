@@ -41,12 +41,17 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .map_err(|error| Error::internal("a batch does not fit its table").with_source(error))
 }
 
+/// A run of rows of this length is worth a batch of its own.
+const LONG_RUN: usize = 512;
+
+/// Day, microseconds, batch and row.
+type OrderedRow = (i32, i64, usize, usize);
+
 /// Rows of several batches in the order of `date` and `timestamp`; equal ones stay as they came.
 #[derive(Debug)]
 pub(crate) struct TimeOrder<'a> {
     batches: Vec<&'a RecordBatch>,
-    /// Day, microseconds, batch and row.
-    order: Vec<(i32, i64, usize, usize)>,
+    order: Vec<OrderedRow>,
 }
 
 impl<'a> TimeOrder<'a> {
@@ -74,7 +79,7 @@ impl<'a> TimeOrder<'a> {
 #[derive(Debug)]
 pub(crate) struct OrderedRows<'a> {
     batches: &'a [&'a RecordBatch],
-    rows: &'a [(i32, i64, usize, usize)],
+    rows: &'a [OrderedRow],
 }
 
 impl OrderedRows<'_> {
@@ -83,15 +88,49 @@ impl OrderedRows<'_> {
         self.rows.len()
     }
 
-    /// The rows in batches of at most `batch_rows`, each made when it is asked for: the only copy of a row
-    /// between the hot buffer and the file.
+    /// The rows in batches of at most `batch_rows`, each made when it is asked for. Rows that follow each other
+    /// in their batch already, as those of one sender do, are taken from there without a copy; the others are
+    /// copied once, which is the only copy of a row between the hot buffer and the file.
     pub(crate) fn batches(&self, batch_rows: usize) -> impl Iterator<Item = Result<RecordBatch>> {
-        self.rows.chunks(batch_rows.max(1)).map(|rows| {
+        let mut rest = self.rows;
+        let limit = batch_rows.max(1);
+        let long = LONG_RUN.min(limit);
+        std::iter::from_fn(move || {
+            let run = run_length(rest, limit);
+            let count = if run >= long { run } else { mixed_length(rest, long, limit) };
+            let (rows, behind) = rest.split_at(count);
+            rest = behind;
+            let &(_, _, batch, first) = rows.first()?;
+            if run == count {
+                return Some(Ok(self.batches[batch].slice(first, count)));
+            }
             let picks: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
-            interleave_record_batch(self.batches, &picks)
-                .map_err(|error| Error::internal("rows can't be put in order").with_source(error))
+            let picked = interleave_record_batch(self.batches, &picks)
+                .map_err(|error| Error::internal("rows can't be put in order").with_source(error));
+            Some(picked)
         })
     }
+}
+
+/// How many of the first rows follow each other in one batch; at most `limit`.
+fn run_length(rows: &[OrderedRow], limit: usize) -> usize {
+    let follows = |(left, right): (&OrderedRow, &OrderedRow)| left.2 == right.2 && left.3 + 1 == right.3;
+    let pairs = rows.iter().zip(rows.iter().skip(1));
+    let followers = pairs.take(limit.saturating_sub(1)).take_while(|pair| follows(*pair)).count();
+    rows.len().min(followers + 1)
+}
+
+/// How many of the first rows come before the next run of at least `long`; at most `limit`.
+fn mixed_length(rows: &[OrderedRow], long: usize, limit: usize) -> usize {
+    let mut length = 0;
+    while length < rows.len().min(limit) {
+        let run = run_length(&rows[length..], long);
+        if run == long {
+            break;
+        }
+        length += run;
+    }
+    length.min(limit)
 }
 
 /// The day and the microseconds of each row.
@@ -147,6 +186,30 @@ mod tests {
             .collect();
         let expected = [(1, 3, vec!["a b".to_owned(), "c".to_owned()]), (2, 1, vec!["d".to_owned()])];
         assert_eq!(days, expected);
+    }
+
+    #[test]
+    fn long_runs_are_taken_as_they_are_and_short_ones_between_them_together() {
+        let run = i64::try_from(LONG_RUN).unwrap();
+        let rows = |times: Vec<i64>| batch(&times.into_iter().map(|time| (1, time, "x")).collect::<Vec<_>>());
+        // In time: a long run of the first batch, three rows in turns, the rest of the second.
+        let first = rows((0..=run).chain([run + 2]).collect());
+        let second = rows([run + 1].into_iter().chain(run + 3..2 * run + 3).collect());
+        let batches = [first, second];
+        let order = TimeOrder::of(&batches).unwrap();
+        let (_, ordered) = order.days().next().unwrap();
+        let check = |batch_rows: usize, expected: &[usize]| {
+            let parts: Vec<_> = ordered.batches(batch_rows).map(Result::unwrap).collect();
+            assert_eq!(parts.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), expected);
+            let times = parts.iter().flat_map(|part| {
+                part.column(1).as_primitive::<TimestampMicrosecondType>().values().to_vec()
+            });
+            assert!(times.eq(0..2 * run + 3), "batches of {batch_rows}");
+        };
+        check(10_000, &[LONG_RUN + 1, 2, LONG_RUN]);
+        check(LONG_RUN, &[LONG_RUN, 3, LONG_RUN]);
+        let odd = LONG_RUN - 1;
+        check(odd, &[odd, 4, odd, 1]);
     }
 
     #[test]
