@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use datafusion::execution::memory_pool::PeakRecordingPool;
 use parking_lot::Mutex;
 use pintail_identity::Principal;
 use pintail_types::{Clock, Error, ErrorKind, Micros, QueryId, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Queries that ended and are still listed.
@@ -85,6 +87,9 @@ pub struct QueryRegistry {
     listed: Mutex<Listed>,
     slots: Arc<Semaphore>,
     queued: AtomicUsize,
+    stall_timeout: Option<Duration>,
+    /// Told whenever a query has ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -117,14 +122,16 @@ struct Progress {
 }
 
 impl QueryRegistry {
-    /// A registry that lets `max_queries` run at a time.
-    pub(crate) fn new(max_queries: usize, clock: Arc<dyn Clock>) -> Self {
+    /// A registry that lets `max_queries` run at a time, and a reader pause for `stall_timeout`.
+    pub(crate) fn new(max_queries: usize, stall_timeout: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
         let slots = max_queries.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             clock,
             listed: Mutex::default(),
             slots: Arc::new(Semaphore::new(slots)),
             queued: AtomicUsize::new(0),
+            stall_timeout,
+            ended: Notify::new(),
         }
     }
 
@@ -159,6 +166,19 @@ impl QueryRegistry {
     /// Queries that did not end yet.
     pub fn live(&self) -> usize {
         self.listed.lock().live.len()
+    }
+
+    /// Waits until the query has ended, whoever it belongs to.
+    pub async fn ended(&self, id: QueryId) {
+        loop {
+            let mut told = pin!(self.ended.notified());
+            // From here on nothing is missed.
+            told.as_mut().enable();
+            if !self.listed.lock().live.contains_key(&id) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Lists a new query in state `planning`.
@@ -246,6 +266,11 @@ impl ActiveQuery {
         self.entry.cancel.clone()
     }
 
+    /// How long its reader may take no rows; `None` is for ever.
+    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
+        self.registry.stall_timeout
+    }
+
     /// Waits until fewer than the allowed number of queries run.
     ///
     /// # Errors
@@ -309,6 +334,8 @@ impl ActiveQuery {
             listed.ended.pop_front();
         }
         listed.ended.push_back(Arc::clone(&self.entry));
+        drop(listed);
+        self.registry.ended.notify_waiters();
     }
 }
 

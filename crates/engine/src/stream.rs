@@ -130,7 +130,7 @@ async fn drive(
     query: Arc<ActiveQuery>,
     limits: Limits,
 ) -> Result<()> {
-    let outcome = limits.guard(pump(plan, schema, sender)).await;
+    let outcome = limits.guard(pump(plan, schema, sender, query.stall_timeout())).await;
     if let Err(error) = &outcome {
         query.close(Err(error));
     }
@@ -141,17 +141,34 @@ async fn pump(
     mut plan: SendableRecordBatchStream,
     schema: SchemaRef,
     sender: mpsc::Sender<RecordBatch>,
+    stall_timeout: Option<Duration>,
 ) -> Result<()> {
     while let Some(item) = plan.next().await {
         let batch = item.map_err(|error| from_datafusion(&error))?;
         if batch.num_rows() == 0 {
             continue;
         }
-        if sender.send(to_wire(&batch, &schema)?).await.is_err() {
-            return Err(Error::cancelled("the reader went away"));
-        }
+        let batch = to_wire(&batch, &schema)?;
+        taken(sender.reserve(), stall_timeout).await?.send(batch);
     }
-    Ok(())
+    // What it read from is let go before its last batches are waited for.
+    drop(plan);
+    taken(sender.reserve_many(BATCHES_AHEAD), stall_timeout).await.map(drop)
+}
+
+/// What `room` gives once the reader has taken enough of what was made for it.
+async fn taken<T>(
+    room: impl Future<Output = Result<T, mpsc::error::SendError<()>>>,
+    stall_timeout: Option<Duration>,
+) -> Result<T> {
+    let room = async { room.await.map_err(|_| Error::cancelled("the reader went away")) };
+    let Some(stall_timeout) = stall_timeout else { return room.await };
+    tokio::time::timeout(stall_timeout, room).await.unwrap_or_else(|_| {
+        Err(Error::deadline_exceeded(format!(
+            "the reader took no rows for {} seconds: read faster, or raise limits.stall_timeout_sec",
+            stall_timeout.as_secs_f64()
+        )))
+    })
 }
 
 /// The reader's end.

@@ -3,7 +3,7 @@ use pintail_types::ManualClock;
 use super::*;
 
 fn registry(max_queries: usize) -> Arc<QueryRegistry> {
-    Arc::new(QueryRegistry::new(max_queries, Arc::new(ManualClock::at(7))))
+    Arc::new(QueryRegistry::new(max_queries, None, Arc::new(ManualClock::at(7))))
 }
 
 fn reader(name: &str) -> Principal {

@@ -105,11 +105,12 @@ pub(crate) struct Limits {
     pub(crate) memory_bytes: u64,
     pub(crate) max_queries: usize,
     pub(crate) query_timeout: Option<Duration>,
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 256 << 20, max_queries: 16, query_timeout: None }
+        Self { memory_bytes: 256 << 20, max_queries: 16, query_timeout: None, stall_timeout: None }
     }
 }
 
@@ -121,6 +122,7 @@ pub(crate) fn bench(limits: Limits) -> Bench {
         spill_path: spill.path().join("spill"),
         max_queries: limits.max_queries,
         query_timeout: limits.query_timeout,
+        stall_timeout: limits.stall_timeout,
         target_partitions: Some(2),
     };
     let tables: Arc<MemoryStorage> = Arc::clone(&storage);

@@ -109,6 +109,28 @@ async fn the_time_limit_holds_for_plans_that_wait_and_that_compute() {
 }
 
 #[tokio::test]
+async fn a_reader_that_stalls_for_too_long_loses_its_query_and_its_place() {
+    // An endless answer, and one that would fit between plan and reader.
+    for sql in ["SELECT * FROM calls", "SELECT * FROM calls LIMIT 1500"] {
+        let limits =
+            Limits { stall_timeout: Some(Duration::from_millis(50)), max_queries: 1, ..Limits::default() };
+        let bench = bench(limits);
+        let source = Source::new(Behaviour::Endless);
+        bench.storage.replace("calls", Some(source.table()));
+        let mut stalled = bench.admin().statement(sql).await.unwrap().execute().await.unwrap();
+        timeout(PATIENCE, bench.engine.queries().ended(stalled.id())).await.unwrap();
+        timeout(PATIENCE, source.stopped.notified()).await.unwrap();
+        let query = listed(&bench, stalled.id());
+        assert_eq!((query.state, query.rows), (QueryState::Failed, 0));
+        // Its place is free for the next one.
+        assert_eq!(column(&bench.admin(), "SELECT count(*) FROM generate_series(1, 10)").await, ["10"]);
+        let error = first_error(&mut stalled).await;
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error}");
+        assert!(error.message().contains("limits.stall_timeout_sec"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_and_an_error_in_the_plan_end_the_stream_and_nothing_else() {
     for (behaviour, kind, text) in [
         (Behaviour::Panics, ErrorKind::Internal, "a defect in the server"),

@@ -35,6 +35,7 @@ async fn bench() -> Bench {
         spill_path: directory.path().join("spill"),
         max_queries: 8,
         query_timeout: None,
+        stall_timeout: None,
         target_partitions: Some(2),
     };
     let engine = Engine::new(options, Arc::clone(&lake), clock).unwrap();

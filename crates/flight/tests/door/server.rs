@@ -89,6 +89,7 @@ impl Server {
             spill_path: directory.path().join("spill"),
             max_queries: 16,
             query_timeout: None,
+            stall_timeout: None,
             target_partitions: Some(2),
         };
         let engine = Engine::new(options, lake, clock.clone()).unwrap();

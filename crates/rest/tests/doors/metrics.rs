@@ -10,7 +10,7 @@ async fn metrics_are_prometheus_text() {
         let labels = [("transport", "tcp"), ("outcome", "stored"), ("reason", "")];
         samples.counter("pintail_ingest_packets_total", "Packets.", &labels, 12_345_678_901_234_567);
     });
-    let server = Server::start_with(source).await;
+    let server = Server::start_with(source, None).await;
     let answer = ask(server.metrics, get("/metrics")).await;
     assert_eq!((answer.status.as_u16(), answer.complete), (200, true));
     assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));

@@ -1,11 +1,15 @@
 use std::time::Duration;
 
+use pintail_engine::QueryInfo;
 use pintail_identity::Principal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::server::{Server, TOKEN, ask, get, post, request};
+
+/// Longer than anything here takes; only a defect waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// More rows than all buffers on the way hold.
 const MANY: &str = "SELECT a.session_id, b.session_id AS other, repeat('x', 200) AS text \
@@ -160,38 +164,39 @@ async fn start_reading(server: &Server) -> TcpStream {
     stream
 }
 
-/// Rows that the query named `MANY` has handed out, and its state.
-fn progress(server: &Server) -> (u64, &'static str) {
+/// The query named `MANY`.
+fn reading(server: &Server) -> QueryInfo {
     let queries = server.engine.queries().list(&Principal::local());
-    let query = queries.iter().find(|query| &*query.sql == MANY).unwrap();
-    (query.rows, query.state.name())
+    queries.into_iter().find(|query| &*query.sql == MANY).unwrap()
+}
+
+/// Waits until the query named `MANY` has ended.
+async fn ended(server: &Server) -> QueryInfo {
+    let id = reading(server).id;
+    tokio::time::timeout(PATIENCE, server.engine.queries().ended(id)).await.unwrap();
+    reading(server)
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_stops_the_plan_and_one_that_leaves_ends_it() {
+async fn a_client_that_does_not_read_stops_the_plan_and_loses_its_query() {
+    let server = Server::start_with_stall_timeout(Duration::from_millis(50)).await;
+    server.append(&names("call-", 3000), "{}");
+    let stream = start_reading(&server).await;
+    // A plan that went on would come to its end.
+    let query = ended(&server).await;
+    assert_eq!(query.state.name(), "failed");
+    assert!(query.error.unwrap().contains("the reader took no rows"));
+    assert!(query.rows < 1_000_000, "{} of 9000000 rows for a client that does not read", query.rows);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_nobody_and_one_that_leaves_ends_its_query() {
     let server = Server::start().await;
     server.append(&names("call-", 3000), "{}");
     let stream = start_reading(&server).await;
-    // The rows stop to flow once the buffers on the way are full.
-    let mut before = 0;
-    let stalled = loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let (rows, state) = progress(&server);
-        assert_eq!(state, "running");
-        if rows == before {
-            break rows;
-        }
-        before = rows;
-    };
-    assert!(stalled < 1_000_000, "{stalled} of 9000000 rows were taken for a client that does not read");
-    // Others are answered meanwhile.
     assert_eq!(server.query("/query", "SELECT 1 AS one").await.json()["data"], json!([{"one": 1}]));
+    assert_eq!(reading(&server).state.name(), "running");
     drop(stream);
-    let ended = async {
-        while progress(&server).1 == "running" {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
-    assert_eq!(progress(&server).1, "cancelled");
+    assert_eq!(ended(&server).await.state.name(), "cancelled");
 }

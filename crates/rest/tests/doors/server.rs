@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
 use bytes::Bytes;
@@ -50,10 +51,15 @@ impl NodeFacts for Facts {
 impl Server {
     /// A server that wants [`TOKEN`].
     pub(crate) async fn start() -> Self {
-        Self::start_with(MetricsSource::new()).await
+        Self::start_with(MetricsSource::new(), None).await
     }
 
-    pub(crate) async fn start_with(source: MetricsSource) -> Self {
+    /// A server that ends the query of a reader that takes nothing for so long.
+    pub(crate) async fn start_with_stall_timeout(timeout: Duration) -> Self {
+        Self::start_with(MetricsSource::new(), Some(timeout)).await
+    }
+
+    pub(crate) async fn start_with(source: MetricsSource, stall_timeout: Option<Duration>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let lake = Lake::open(LakeOptions::at(directory.path().join("lake")), clock.clone()).await.unwrap();
@@ -62,6 +68,7 @@ impl Server {
             spill_path: directory.path().join("spill"),
             max_queries: 16,
             query_timeout: None,
+            stall_timeout,
             target_partitions: Some(1),
         };
         let engine = Engine::new(options, Arc::clone(&lake), clock).unwrap();
