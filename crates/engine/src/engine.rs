@@ -19,6 +19,7 @@ use pintail_types::{Clock, Error, Result};
 
 use crate::dialect::DEFAULT_SCHEMA;
 use crate::error::from_datafusion;
+use crate::long_text;
 use crate::node::NodeFacts;
 use crate::registry::QueryRegistry;
 use crate::runtime::QueryRuntime;
@@ -45,6 +46,9 @@ pub struct EngineOptions {
     pub max_queries: usize,
     /// How long a query may take, from its submission to its last row.
     pub query_timeout: Option<Duration>,
+    /// How long a reader may take no rows before its query is ended: until then it keeps its place among
+    /// `max_queries`, and the rows of its moment in memory.
+    pub stall_timeout: Option<Duration>,
     /// Threads that one query may use; one for each processor if absent.
     pub target_partitions: Option<usize>,
 }
@@ -87,7 +91,7 @@ impl Engine {
         let runtime_env = runtime_env(&options, storage.as_ref())?;
         let config = session_config(&first.name, partitions, options.memory_bytes);
         let template = template(config, Arc::clone(&runtime_env))?;
-        let registry = Arc::new(QueryRegistry::new(options.max_queries, clock));
+        let registry = Arc::new(QueryRegistry::new(options.max_queries, options.stall_timeout, clock));
         let system = Arc::new(SystemTables::default());
         system.register(Arc::new(QueriesTable { registry: Arc::clone(&registry) }));
         Ok(Arc::new(Self {
@@ -234,7 +238,7 @@ fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<Sessi
         .with_runtime_env(runtime_env)
         .with_type_planner(Arc::new(ForeignTypes))
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions(long_text::bounded(SessionStateDefaults::default_scalar_functions()))
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod grammar;
 mod like;
+mod long_text;
 mod metadata;
 mod missing;
 mod node;
