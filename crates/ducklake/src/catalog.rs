@@ -150,32 +150,51 @@ impl Catalog {
         let path = std::path::absolute(path).map_err(|error| CatalogError::Invalid(error.to_string()))?;
         let database = Database::open(&path, options.create, options.busy_timeout)?;
         let data_path = database.write(|connection| {
-            let wanted = (!options.data_path.is_empty()).then(|| normal_data_path(&options.data_path)).transpose()?;
             if !layout::exists(connection)? {
                 if !options.create {
                     return Err(CatalogError::NotFound("the file holds no DuckLake catalog".to_owned()));
                 }
-                let Some(wanted) = wanted else {
+                if options.data_path.is_empty() {
                     return Err(CatalogError::Invalid("a new catalog needs a data path".to_owned()));
-                };
+                }
+                let wanted = normal_data_path(&options.data_path)?;
                 layout::create(connection, &wanted)?;
                 return Ok(wanted);
             }
             layout::verify(connection)?;
             Snapshot::head(connection)?;
             let recorded = settings::data_path(connection)?;
-            match wanted {
-                None => Ok(recorded),
-                Some(wanted) if normal_data_path(&recorded)? == wanted => Ok(recorded),
-                Some(wanted) if options.override_data_path => {
-                    layout::set_metadata(connection, "data_path", &wanted)?;
-                    Ok(wanted)
-                }
-                Some(wanted) => Err(CatalogError::Invalid(format!(
-                    "the catalog has recorded data path {recorded}, not {wanted}; ask for an override if the files \
-                     were moved"
-                ))),
+            let agreed = agreed_data_path(&recorded, options)?;
+            if agreed != recorded {
+                layout::set_metadata(connection, "data_path", &agreed)?;
             }
+            Ok(agreed)
+        })?;
+        let inner = Inner { path, data_path: data_path.into(), database, placeholders: AtomicI64::new(-1) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens the catalog in the file `path` for reading only: the file is not changed in any way. Everything
+    /// that writes fails with Unsupported.
+    ///
+    /// NotFound when there is no catalog; otherwise as [`Catalog::open`].
+    pub fn open_read_only(path: &Path, options: &CatalogOptions) -> Result<Self> {
+        Self::open_read_only_inner(path, options).map_err(|error| error.at(path.display()))
+    }
+
+    fn open_read_only_inner(path: &Path, options: &CatalogOptions) -> CatalogResult<Self> {
+        if !path.exists() {
+            return Err(CatalogError::NotFound("the file does not exist".to_owned()));
+        }
+        let path = std::path::absolute(path).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+        let database = Database::open_read_only(&path, options.busy_timeout)?;
+        let data_path = database.read(|connection| {
+            if !layout::exists(connection)? {
+                return Err(CatalogError::NotFound("the file holds no DuckLake catalog".to_owned()));
+            }
+            layout::verify(connection)?;
+            Snapshot::head(connection)?;
+            agreed_data_path(&settings::data_path(connection)?, options)
         })?;
         let inner = Inner {
             path,
@@ -200,7 +219,9 @@ impl Catalog {
     /// The URL of the catalog for `datafusion_ducklake::SqliteMetadataProvider`.
     pub fn provider_url(&self) -> String {
         let path = self.inner.path.to_string_lossy();
-        format!("sqlite:{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"))
+        let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        let mode = if self.database().is_read_only() { "?mode=ro" } else { "" };
+        format!("sqlite:{path}{mode}")
     }
 
     /// The head snapshot and one global metadata value, read in one transaction.
@@ -302,6 +323,23 @@ impl Catalog {
     fn at<T>(&self, result: CatalogResult<T>) -> Result<T> {
         result.map_err(|error| error.at(self.inner.path.display()))
     }
+}
+
+/// The data path that counts: the recorded one, unless `options` names another and may.
+fn agreed_data_path(recorded: &str, options: &CatalogOptions) -> CatalogResult<String> {
+    if options.data_path.is_empty() {
+        return Ok(recorded.to_owned());
+    }
+    let wanted = normal_data_path(&options.data_path)?;
+    if normal_data_path(recorded)? == wanted {
+        return Ok(recorded.to_owned());
+    }
+    if options.override_data_path {
+        return Ok(wanted);
+    }
+    Err(CatalogError::Invalid(format!(
+        "the catalog has recorded data path {recorded}, not {wanted}; ask for an override if the files were moved"
+    )))
 }
 
 /// A data path as a catalog records it: absolute if it is a directory, ending with `/`.

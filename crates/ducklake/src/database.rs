@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use datafusion_ducklake::SnapshotCommitMetadata;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::commit::Commit;
@@ -21,7 +21,8 @@ const CACHED_STATEMENTS: usize = 96;
 /// One writing and one reading connection.
 #[derive(Debug)]
 pub(crate) struct Database {
-    writer: Mutex<Connection>,
+    /// None when the file was opened for reading only.
+    writer: Option<Mutex<Connection>>,
     reader: Mutex<Connection>,
     busy_timeout: Duration,
 }
@@ -54,7 +55,26 @@ impl Database {
         reader.busy_timeout(busy_timeout)?;
         reader.execute_batch("PRAGMA query_only = ON")?;
         reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), busy_timeout })
+        Ok(Self { writer: Some(Mutex::new(writer)), reader: Mutex::new(reader), busy_timeout })
+    }
+
+    /// Opens the file for reading only: it is neither locked nor changed, whatever journal mode it is in.
+    pub(crate) fn open_read_only(path: &Path, busy_timeout: Duration) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(path, flags)?;
+        reader.busy_timeout(busy_timeout)?;
+        reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        Ok(Self { writer: None, reader: Mutex::new(reader), busy_timeout })
+    }
+
+    /// Whether nothing can be written.
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Connection>> {
+        let writer = self.writer.as_ref().map(Mutex::lock);
+        writer.ok_or_else(|| CatalogError::Unsupported("the catalog is open for reading only".to_owned()))
     }
 
     /// How long to wait for a lock that another process holds.
@@ -71,7 +91,7 @@ impl Database {
 
     /// Runs `write` in one write transaction that adds no snapshot.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer()?;
         let transaction = begin_immediate(&mut writer, self.busy_timeout)?;
         let value = write(&transaction)?;
         transaction.commit()?;
@@ -87,7 +107,7 @@ impl Database {
         metadata: &[(String, String)],
         change: impl FnOnce(&mut Commit<'_>) -> Result<T>,
     ) -> Result<(i64, T)> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer()?;
         let mut commit = Commit::begin(begin_immediate(&mut writer, self.busy_timeout)?)?;
         let value = change(&mut commit)?;
         Ok((commit.finish(about, metadata)?, value))
@@ -98,7 +118,7 @@ impl Database {
         &self,
         change: impl FnOnce(&mut Commit<'_>) -> Result<()>,
     ) -> Result<Option<i64>> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer()?;
         let mut commit = Commit::begin(begin_immediate(&mut writer, self.busy_timeout)?)?;
         change(&mut commit)?;
         if commit.is_empty() {

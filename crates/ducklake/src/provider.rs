@@ -124,9 +124,13 @@ macro_rules! delegate {
 }
 
 impl MetadataProvider for Provider {
+    /// The path that was agreed on when the catalog was opened: one that is only read may have recorded another.
+    fn get_data_path(&self) -> LakeResult<String> {
+        Ok(self.catalog.data_path().to_string())
+    }
+
     delegate! {
         fn get_current_snapshot() -> i64;
-        fn get_data_path() -> String;
         fn get_metadata_settings(schema_id: Option<i64>, table_id: Option<i64>) -> HashMap<String, String>;
         fn list_snapshots() -> Vec<SnapshotMetadata>;
         fn list_snapshot_changes() -> Vec<SnapshotChangeMetadata>;

@@ -269,6 +269,37 @@ fn catalogs_that_are_not_ours_to_write_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_is_opened_for_reading_is_left_as_it_is() {
+    let lake = Lake::new();
+    lake.append(&[("calls", rows(0, 30))], CommitExtras::default()).await.unwrap();
+    let expected = lake.catalog.head("").unwrap();
+    // Not even the journal mode is changed, which official DuckDB leaves at its default.
+    let Lake { directory, catalog } = lake;
+    let path = catalog.path().to_owned();
+    drop(catalog);
+    let sqlite = || rusqlite::Connection::open(&path).unwrap();
+    sqlite().pragma_update(None, "journal_mode", "DELETE").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // A lock of another program that writes does not hold the reader up.
+    let writing = sqlite();
+    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let elsewhere = CatalogOptions { data_path: "/elsewhere".to_owned(), ..CatalogOptions::default() };
+    assert_eq!(Catalog::open_read_only(&path, &elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
+    let moved = CatalogOptions { override_data_path: true, ..elsewhere };
+    assert_eq!(&*Catalog::open_read_only(&path, &moved).unwrap().data_path(), "/elsewhere/");
+    let catalog = Catalog::open_read_only(&path, &CatalogOptions::default()).unwrap();
+    assert_eq!(catalog.head("").unwrap(), expected);
+    assert_eq!(catalog.statistics("main").unwrap()[0].rows, 30);
+    assert!(catalog.check().unwrap().is_empty());
+    assert_eq!(catalog.set_metadata("key", "value").unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(catalog.ensure_tables("main", &[spec("more")]).unwrap_err().kind(), ErrorKind::Unsupported);
+    writing.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let missing = Catalog::open_read_only(&directory.path().join("missing.sqlite"), &CatalogOptions::default());
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_at_any_step_leaves_nothing() {
     let lake = Lake::new();
     lake.append(&[("calls", rows(0, 30))], CommitExtras::default()).await.unwrap();

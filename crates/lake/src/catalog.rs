@@ -13,7 +13,7 @@ use crate::flush::MAIN;
 use crate::lake::Lake;
 use crate::table::{LakeTable, Shows};
 use crate::views::{PlannedViews, View};
-use crate::volume::{DEFAULT_VOLUME, SchemaListing};
+use crate::volume::SchemaListing;
 
 /// A catalog to register in a session.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl LakeCatalog {
         };
         vec![
             catalog(lake.name().to_owned(), Scope::Union),
-            catalog(format!("{}_{DEFAULT_VOLUME}", lake.name()), Scope::Volume),
+            catalog(format!("{}_{}", lake.name(), lake.volume.name), Scope::Volume),
         ]
     }
 }

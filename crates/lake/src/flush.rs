@@ -117,8 +117,7 @@ fn commit(
 
 /// The table's live columns: another program may have added some.
 fn stored_schema(volume: &Arc<Volume>, head: SnapshotId, table: TelemetryTable) -> Result<SchemaRef> {
-    let runtime = tokio::runtime::Handle::current();
-    let stored = runtime.block_on(volume.table(head, MAIN, &table.name()))?;
+    let stored = volume.runtime.block_on(volume.table(head, MAIN, &table.name()))?;
     stored
         .map(|stored| plain_text(&table.schema(), &stored.schema()))
         .ok_or_else(|| Error::internal(format!("table {} vanished during a flush", table.name())))

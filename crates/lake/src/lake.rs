@@ -21,7 +21,7 @@ use crate::hot::{Generation, HotBuffer};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::options::LakeOptions;
 use crate::views;
-use crate::volume::{DEFAULT_VOLUME, Volume};
+use crate::volume::Volume;
 
 /// How often a waiting receiver looks again whether there is room.
 const ADMISSION_POLL: Duration = Duration::from_millis(20);
@@ -98,9 +98,11 @@ struct FoundJournal {
 }
 
 impl Lake {
-    /// Opens the lake, or makes it: catalog, tables, views, journal. Nothing runs until [`Lake::start`].
+    /// Opens the lake, or makes it if it may be written: catalog, tables, views, journal. Nothing runs until
+    /// [`Lake::start`].
     ///
     /// # Errors
+    /// `NotFound` when it is to be read only and does not exist.
     /// `Unavailable` when another process has it open for writing; `Corrupt` or `Unsupported` when the
     /// catalog or journal can't be understood; `Invalid` when it was made for another data path.
     pub async fn open(options: LakeOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
@@ -114,10 +116,12 @@ impl Lake {
         let new_id = JournalId::from_bits(uuid::Uuid::new_v4().as_u64_pair().0);
         let recovery = JournalRecovery::scan(options.journal.clone(), new_id)?;
         let volume = Volume::open(&options, LakeOptions::position_key(recovery.id()))?;
-        let specs: Vec<_> = TelemetryTable::KNOWN.into_iter().map(flush::table_spec).collect();
-        volume.catalog.ensure_tables(MAIN, &specs)?;
-        let views: Vec<ViewSpec> = views::duckdb_views();
-        volume.catalog.ensure_views(MAIN, &views)?;
+        if !options.read_only {
+            let specs: Vec<_> = TelemetryTable::KNOWN.into_iter().map(flush::table_spec).collect();
+            volume.catalog.ensure_tables(MAIN, &specs)?;
+            let views: Vec<ViewSpec> = views::duckdb_views();
+            volume.catalog.ensure_views(MAIN, &views)?;
+        }
         let (_, flushed) = volume.head()?;
         let journal = recovery.open(flushed)?;
         journal.trim(flushed)?;
@@ -153,7 +157,7 @@ impl Lake {
 
     /// The names of the volumes, hottest first.
     pub fn volumes(&self) -> Vec<String> {
-        vec![DEFAULT_VOLUME.to_owned()]
+        vec![self.volume.name.clone()]
     }
 
     /// The DuckLake catalog of the default volume.
@@ -186,11 +190,16 @@ impl Lake {
     ) -> Result<ReplayReport> {
         let Some(found) = self.found.lock().take() else { return Ok(ReplayReport::default()) };
         found.segments.replay(found.from, &mut |position, payload| {
-            if self.counters.hot_bytes.load(Ordering::Relaxed) >= self.options.hot_buffer.high_water_bytes() {
+            if self.held_bytes() >= self.options.hot_buffer.high_water_bytes() {
                 self.flush_replayed(position)?;
             }
             visit(position, payload)
         })
+    }
+
+    /// Bytes of the rows in memory, those still in builders included.
+    fn held_bytes(&self) -> usize {
+        self.counters.hot_bytes.load(Ordering::Relaxed) + self.barrier.buffered_bytes()
     }
 
     /// Makes room during a replay: what came before the record at `position` goes into files.
@@ -225,7 +234,7 @@ impl Lake {
     /// `Exhausted` when the hot buffer or the journal is full, `Unavailable` when the journal's disk fails.
     pub fn admission(&self) -> Result<()> {
         self.journal.admission()?;
-        let held = self.counters.hot_bytes.load(Ordering::Relaxed) + self.barrier.buffered_bytes();
+        let held = self.held_bytes();
         let limit = self.options.hot_buffer.max_bytes;
         if held >= limit {
             self.flush_wanted.notify_one();

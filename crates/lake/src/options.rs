@@ -17,6 +17,10 @@ pub struct LakeOptions {
     pub data_path: PathBuf,
     /// Opens a catalog that was made for another `data_path`.
     pub override_data_path: bool,
+    /// The volume's name: its own catalog is `<name>_<volume>`.
+    pub volume: String,
+    /// Leaves catalog and data as they are, which must exist: another process writes them.
+    pub read_only: bool,
     /// The write-ahead journal.
     pub journal: JournalOptions,
     /// Rows that are not in a file yet.
@@ -36,6 +40,8 @@ impl LakeOptions {
             catalog_path: directory.join("homer_catalog.sqlite"),
             data_path: directory.join("parquet"),
             override_data_path: false,
+            volume: "default".to_owned(),
+            read_only: false,
             journal: JournalOptions::at(directory.join("journal")),
             hot_buffer: HotBufferOptions::default(),
             flush_interval: Duration::from_secs(60),

@@ -24,7 +24,6 @@ use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
 use crate::cut::Cut;
 use crate::lake::Lake;
 use crate::rows::{conform, plain_text};
-use crate::volume::DEFAULT_VOLUME;
 
 /// What [`STORAGE_VOLUME`] says of rows in memory.
 const BUFFER: &str = "buffer";
@@ -98,11 +97,23 @@ impl LakeTable {
         for (field, found) in wanted.into_iter().zip(found) {
             let expression = match found.and_then(|_| next.next()) {
                 Some(index) => column_as(&scan.schema(), index, field),
-                None => constant(&self.schema, field)?,
+                None => self.constant(field)?,
             };
             expressions.push((expression, field.name().clone()));
         }
         Ok(Some(Arc::new(ProjectionExec::try_new(expressions, scan)?)))
+    }
+
+    /// What a column that the files do not have holds: the volume's name, or null.
+    fn constant(&self, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
+        let is_virtual =
+            field.name() == STORAGE_VOLUME && self.schema.fields().last().is_some_and(|last| **last == *field);
+        let value = if is_virtual {
+            ScalarValue::Utf8(Some(self.lake.volume.name.clone()))
+        } else {
+            ScalarValue::try_from(field.data_type())?
+        };
+        Ok(Arc::new(Literal::new(value)))
     }
 
     /// The hot rows of the cut, projected to `columns`.
@@ -172,7 +183,7 @@ impl TableProvider for LakeTable {
         {
             inputs.push(self.scan_hot(table, &cut, columns, state.config().target_partitions())?);
         }
-        if self.shows == Shows::Files || may_hold(state, DEFAULT_VOLUME, filters)? {
+        if self.shows == Shows::Files || may_hold(state, &self.lake.volume.name, filters)? {
             inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
         }
         match inputs.len() {
@@ -239,18 +250,6 @@ fn column_as(scanned: &Schema, index: usize, field: &Arc<Field>) -> Arc<dyn Phys
         return column;
     }
     Arc::new(CastExpr::new_with_target_field(column, Arc::clone(field), None))
-}
-
-/// What a column that the files do not have holds: the volume's name, or null.
-fn constant(schema: &Schema, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
-    let is_virtual =
-        field.name() == STORAGE_VOLUME && schema.fields().last().is_some_and(|last| **last == *field);
-    let value = if is_virtual {
-        ScalarValue::Utf8(Some(DEFAULT_VOLUME.to_owned()))
-    } else {
-        ScalarValue::try_from(field.data_type())?
-    };
-    Ok(Arc::new(Literal::new(value)))
 }
 
 /// Whether rows whose [`STORAGE_VOLUME`] is `volume` can pass the filters that speak of nothing else.

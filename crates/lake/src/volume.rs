@@ -18,9 +18,6 @@ use crate::options::LakeOptions;
 /// How long a commit of ours waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The name of the only volume of a lake without a storage policy.
-pub(crate) const DEFAULT_VOLUME: &str = "default";
-
 /// What a schema holds at one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SchemaListing {
@@ -50,35 +47,42 @@ impl SnapshotCache {
 
 #[derive(Debug)]
 pub(crate) struct Volume {
+    pub(crate) name: String,
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The directory of the Parquet files.
     pub(crate) data_path: PathBuf,
+    /// Where metadata is read on behalf of threads that block; a replay is such a thread.
+    pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
     provider: Arc<dyn MetadataProvider>,
     cache: Mutex<SnapshotCache>,
 }
 
 impl Volume {
-    /// Opens the volume, or makes it. Blocks.
+    /// Opens the volume, or makes it if it may be written. Blocks.
     pub(crate) fn open(options: &LakeOptions, position_key: String) -> Result<Self> {
-        let data_path = directory_url(&options.data_path)?;
-        if let Some(parent) = options.catalog_path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| crate::journal::io_error(parent, &error))?;
-        }
         let catalog_options = CatalogOptions {
-            data_path,
-            create: true,
+            data_path: directory_url(&options.data_path)?,
+            create: !options.read_only,
             override_data_path: options.override_data_path,
             busy_timeout: BUSY_TIMEOUT,
         };
-        let catalog = Catalog::open(&options.catalog_path, &catalog_options)?;
+        let catalog = if options.read_only {
+            Catalog::open_read_only(&options.catalog_path, &catalog_options)?
+        } else {
+            make_directory(&options.data_path)?;
+            options.catalog_path.parent().map_or(Ok(()), make_directory)?;
+            Catalog::open(&options.catalog_path, &catalog_options)?
+        };
         let runtime = tokio::runtime::Handle::current();
         let provider = runtime.block_on(catalog.provider())?;
         Ok(Self {
+            name: options.volume.clone(),
             store: Arc::new(DurableLocalStore::new(&options.data_path)),
             data_path: options.data_path.clone(),
             catalog,
+            runtime,
             position_key,
             provider,
             cache: Mutex::default(),
@@ -163,11 +167,14 @@ impl Volume {
     }
 }
 
-/// The directory as DuckLake records it: absolute, with a slash at the end; made when it is absent.
+fn make_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| crate::journal::io_error(path, &error))
+}
+
+/// The directory as DuckLake records it: absolute, with a slash at the end.
 fn directory_url(path: &Path) -> Result<String> {
-    let at = |error: std::io::Error| crate::journal::io_error(path, &error);
-    std::fs::create_dir_all(path).map_err(at)?;
-    let absolute = std::path::absolute(path).map_err(at)?;
+    let absolute =
+        std::path::absolute(path).map_err(|error| crate::journal::io_error(path, &error))?;
     let text = absolute.to_str().ok_or_else(|| {
         Error::invalid(format!(
             "data path {} is not UTF-8, which a DuckLake catalog can't hold",

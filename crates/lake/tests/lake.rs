@@ -212,6 +212,58 @@ async fn a_restart_replays_what_was_not_committed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_larger_than_the_buffer_goes_into_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let lake = open(&directory).await;
+    receive(&lake, 0, 7);
+    drop(lake);
+    let mut options = LakeOptions::at(directory.path());
+    options.hot_buffer.max_bytes = 1;
+    let lake = Lake::open(options, Arc::new(ManualClock::at(TEN_O_CLOCK))).await.unwrap();
+    let replaying = Arc::clone(&lake);
+    // As a server does that starts: on a thread that is none of the runtime's.
+    let replay = std::thread::spawn(move || {
+        replaying.replay(&mut |position, record| {
+            let number = u64::from_le_bytes(record.try_into().unwrap());
+            let _intake = replaying.intake();
+            replaying.append(TelemetryTable::Log, lines(number, 1), position)
+        })
+    });
+    assert_eq!(replay.join().unwrap().unwrap().records, 7);
+    assert_eq!((lake.stats().committed_rows, lake.stats().hot_rows), (6, 1));
+    assert_eq!(number(&context(&lake), "SELECT count(DISTINCT payload) FROM hep_proto_100_default").await, 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_has_its_own_name_and_a_reader_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = LakeOptions { volume: "hot".to_owned(), ..LakeOptions::at(directory.path()) };
+    let reader = LakeOptions {
+        read_only: true,
+        journal: pintail_lake::JournalOptions::at(directory.path().join("node-journal")),
+        ..options.clone()
+    };
+    let clock = Arc::new(ManualClock::at(TEN_O_CLOCK));
+    let error = Lake::open(reader.clone(), Arc::clone(&clock) as _).await.unwrap_err();
+    assert_eq!(error.kind(), pintail_types::ErrorKind::NotFound);
+    assert!(!options.data_path.exists());
+
+    let writer = Lake::open(options.clone(), Arc::clone(&clock) as _).await.unwrap();
+    receive(&writer, 0, 3);
+    writer.flush().await.unwrap();
+    let reader = Lake::open(reader, clock).await.unwrap();
+    for lake in [&writer, &reader] {
+        let context = context(lake);
+        let volumes = "SELECT count(*) FROM hep_proto_100_default WHERE storage_volume = 'hot'";
+        assert_eq!(number(&context, volumes).await, 3);
+        assert_eq!(number(&context, "SELECT count(*) FROM homer_lake_hot.main.hep_proto_100_default").await, 3);
+        assert_eq!(lake.volumes(), ["hot"]);
+    }
+    assert_eq!(reader.catalog().set_metadata("a", "b").unwrap_err().kind(), pintail_types::ErrorKind::Unsupported);
+    reader.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_buffer_refuses_rows_until_it_is_flushed() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = LakeOptions::at(directory.path());
