@@ -3,8 +3,7 @@
 //! This crate is the binary: the command line ([`cli`]), the configuration ([`config`]), the wiring of
 //! the rooms into one process ([`wiring`]), the traffic generator ([`traffic`]) and the SQL client.
 
-use mimalloc::MiMalloc;
-
+mod allocator;
 mod cli;
 mod commands;
 mod config;
@@ -12,9 +11,7 @@ mod output;
 mod traffic;
 mod wiring;
 
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> std::process::ExitCode {
+    allocator::keep_free_memory_for_a_while();
     cli::run()
 }
