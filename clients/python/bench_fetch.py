@@ -32,7 +32,7 @@ AN_HOUR = 3600
 def fill(options, server: Server) -> None:
     """Sends calls until the server has the wanted number of rows, and waits until all can be read."""
     packets = options.rows
-    generator = generate(options.binary, server, "tcp", packets, 0, "--seed", "7", *options.generator_options)
+    generator = generate(options.binary, server, "tcp", packets, 0, *options.generator_options)
     if generator.wait() != 0:
         raise SystemExit("the generator failed")
     account, _ = server.settled("tcp", packets, limit_seconds=300)

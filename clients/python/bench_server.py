@@ -197,7 +197,7 @@ def generate(
     """Starts the load generator towards the server: `rate` packets a second, 0 for as fast as it can."""
     host, port = server.address(f"hep_{transport}")
     command = [str(binary), "hep", "gen", "--transport", transport, "--to", f"{host}:{port}"]
-    command += ["--packets", str(packets), "--rate", str(rate), *more]
+    command += ["--packets", str(packets), "--rate", str(rate), "--seed", "1", *more]
     return subprocess.Popen(command, stdout=sys.stderr)
 
 

@@ -180,6 +180,16 @@ fn a_node_without_storage_reads_what_another_process_commits() {
 }
 
 #[test]
+fn a_node_that_only_reads_makes_no_lake() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::configuration(directory.path());
+    support::merge(&mut config, json!({"ingest": {"enable": false}, "storage": {"enable": false}}));
+    let said = support::refusal(&config);
+    assert!(said.contains("homer_catalog.sqlite: the file does not exist"), "{said}");
+    assert!(!directory.path().join("parquet").exists());
+}
+
+#[test]
 fn homers_names_in_the_environment_are_heard() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("homer.json");

@@ -83,9 +83,9 @@ pub(crate) struct Generate {
     /// Connections that share the load
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
-    /// The same packets for the same number
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// The same calls for the same number; another one every time by default, which is shown at the end
+    #[arg(long)]
+    seed: Option<u64>,
     /// Calls only: no registrations, OPTIONS, reports and log lines
     #[arg(long)]
     calls_only: bool,
@@ -132,24 +132,24 @@ pub(crate) fn run(command: Hep) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let started = Instant::now();
-    let (target, sent) = match command {
+    let (target, seed, sent) = match command {
         Hep::Gen(arguments) => {
             let options = generate_options(&arguments)?;
             let sent = watched(&progress, || traffic::generate(&options, &progress, &stop));
-            (arguments.target, sent)
+            (arguments.target, Some(options.traffic.seed), sent)
         }
         Hep::Replay(arguments) => {
             let options = replay_options(&arguments)?;
             let sent = watched(&progress, || traffic::replay(&options, &progress, &stop));
-            (arguments.target, sent)
+            (arguments.target, None, sent)
         }
         Hep::Send(arguments) => {
             let options = send_options(&arguments);
             let sent = watched(&progress, || traffic::replay(&options, &progress, &stop));
-            (arguments.target, sent)
+            (arguments.target, None, sent)
         }
     };
-    report(&target, &progress, started.elapsed())?;
+    report(&target, &progress, started.elapsed(), seed)?;
     sent.map(|()| ExitCode::SUCCESS)
 }
 
@@ -158,7 +158,8 @@ fn generate_options(arguments: &Generate) -> Result<GenerateOptions> {
         return Err(Error::invalid("--rate must be 0 or more"));
     }
     let mut generator = GeneratorOptions {
-        seed: arguments.seed,
+        // Short enough to be copied by hand.
+        seed: arguments.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
         start: SystemClock.now(),
         calls: arguments.calls,
         mix: if arguments.calls_only { Mix::CALLS } else { Mix::REALISTIC },
@@ -248,7 +249,7 @@ fn watched(progress: &Progress, work: impl FnOnce() -> Result<()>) -> Result<()>
     })
 }
 
-fn report(target: &Target, progress: &Progress, elapsed: Duration) -> Result<()> {
+fn report(target: &Target, progress: &Progress, elapsed: Duration, seed: Option<u64>) -> Result<()> {
     let seconds = elapsed.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "counts of packets fit")]
     let per_second = progress.frames() as f64 / seconds.max(1e-9);
@@ -263,6 +264,7 @@ fn report(target: &Target, progress: &Progress, elapsed: Duration) -> Result<()>
             "acknowledged": http.then(|| progress.acknowledged()),
             "rejected": http.then(|| progress.rejected()),
             "waited": http.then(|| progress.waited()),
+            "seed": seed,
         }));
     }
     let mut text = format!(
@@ -280,6 +282,9 @@ fn report(target: &Target, progress: &Progress, elapsed: Duration) -> Result<()>
     }
     if progress.skipped() > 0 {
         text += &format!("; {} skipped: neither SIP, RTCP nor HEP, or too long", progress.skipped());
+    }
+    if let Some(seed) = seed {
+        text += &format!("; seed {seed}");
     }
     output::line(text)
 }

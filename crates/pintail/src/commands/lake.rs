@@ -40,7 +40,7 @@ fn open(arguments: &LakePlace) -> Result<(Catalog, config::LakePlace)> {
         override_data_path: place.override_data_path,
         busy_timeout: BUSY_TIMEOUT,
     };
-    Ok((Catalog::open(&place.catalog_path, &options)?, place))
+    Ok((Catalog::open_read_only(&place.catalog_path, &options)?, place))
 }
 
 fn info(arguments: &LakePlace) -> Result<ExitCode> {

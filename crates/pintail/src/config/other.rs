@@ -168,6 +168,8 @@ sections! {
         max_queries: u64 = 0u64,
         /// 0: no limit.
         query_timeout_sec: u64 = 0u64,
+        /// A reader that takes no rows for this long loses its query; 0: no limit.
+        stall_timeout_sec: u64 = 600u64,
         max_sessions: u64 = 10_000u64,
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Derived {
     pub(crate) max_queries: usize,
     /// The longest a query may run.
     pub(crate) query_timeout: Option<Duration>,
+    /// How long a reader may take no rows.
+    pub(crate) stall_timeout: Option<Duration>,
     /// The directory of the journal.
     pub(crate) journal_path: PathBuf,
 }
@@ -112,10 +114,8 @@ impl Config {
                 0 => (cores * QUERIES_PER_CORE).max(16),
                 configured => usize::try_from(configured).unwrap_or(usize::MAX),
             },
-            query_timeout: match self.limits.query_timeout_sec {
-                0 => None,
-                seconds => Some(Duration::from_secs(seconds)),
-            },
+            query_timeout: time_limit(self.limits.query_timeout_sec),
+            stall_timeout: time_limit(self.limits.stall_timeout_sec),
             journal_path: self.under_data_dir(&self.ingest.journal.path, self.journal_name()),
         }
     }
@@ -140,20 +140,31 @@ impl Derived {
     pub(crate) fn describe(&self, config: &Config) -> String {
         let origin = |configured: u64| if configured == 0 { "derived" } else { "configured" };
         format!(
-            "{} cores; query memory {} MiB ({}), at most {} queries at once ({}), query timeout {}, spill to {}; \
+            "{} cores; query memory {} MiB ({}), at most {} queries at once ({}), query timeout {}, stall timeout {}, \
+             spill to {}; \
              hot buffer {} MiB, journal up to {} MiB in {}",
             self.cores,
             self.memory_bytes >> 20,
             origin(config.limits.memory_bytes),
             self.max_queries,
             origin(config.limits.max_queries),
-            self.query_timeout.map_or_else(|| "none".to_owned(), |limit| format!("{} s", limit.as_secs())),
+            in_words(self.query_timeout),
+            in_words(self.stall_timeout),
             self.spill_path.display(),
             config.storage.ducklake.hot_buffer.max_bytes >> 20,
             config.ingest.journal.max_bytes >> 20,
             self.journal_path.display(),
         )
     }
+}
+
+/// Seconds as a limit; 0 is none.
+fn time_limit(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+fn in_words(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| format!("{} s", limit.as_secs()))
 }
 
 fn plain_volume(catalog_path: &str, path: &str) -> Volume {

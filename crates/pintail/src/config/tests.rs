@@ -151,6 +151,13 @@ fn tls_and_identity_are_complete_or_refused() {
 }
 
 #[test]
+fn decompressed_payloads_have_a_highest_limit() {
+    let limit = |bytes: u64| format!(r#"{{"ingest": {{"hep": {{"max_decompressed_bytes": {bytes}}}}}}}"#);
+    read(&limit(16 << 20)).unwrap();
+    assert!(refused(&limit((16 << 20) + 1)).contains("ingest.hep.max_decompressed_bytes: must be at most 16777216"));
+}
+
+#[test]
 fn the_environment_merges_into_elements() {
     let file = r#"{"node": {"ducklake": {"volumes": [{"name": "hot", "path": "/a"}]}}, "ingest": {"udp": {"port": 1}}}"#;
     let config = read_with(
@@ -223,6 +230,9 @@ fn storage_and_node_agree_on_the_lake() {
     let node_only =
         read(r#"{"node": {"enable": true, "ducklake": {"catalog_path": "/n.sqlite", "data_path": "/n"}}}"#);
     assert_eq!(node_only.unwrap().config.lake_place().unwrap().catalog_path, Path::new("/n.sqlite"));
+
+    let volume = r#"{"storage": {"ducklake": {"storage_policy": {"enable": true, "volumes": [{"name": "hot", "path": "/p"}]}}}}"#;
+    assert_eq!(read(volume).unwrap().config.lake_place().unwrap().volume, "hot");
 
     let place = read(r#"{"data_dir": "/d"}"#).unwrap().config.lake_place().unwrap();
     assert_eq!(place.catalog_path, Path::new("/d/homer_catalog.sqlite"));

@@ -258,10 +258,13 @@ fn replayed_capture(config: &Config, lake: &Arc<Lake>, clock: &Arc<dyn Clock>) -
 fn create_directories(config: &Config) -> Result<()> {
     let place = config.lake_place()?;
     let derived = config.derived();
-    let mut wanted = vec![derived.journal_path, derived.spill_path, place.data_path];
-    wanted.extend(
-        place.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf),
-    );
+    let mut wanted = vec![derived.journal_path, derived.spill_path];
+    if config.storage.enable {
+        wanted.push(place.data_path);
+        wanted.extend(
+            place.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf),
+        );
+    }
     for directory in wanted {
         std::fs::create_dir_all(&directory).map_err(|error| {
             Error::invalid(format!(

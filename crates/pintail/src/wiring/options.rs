@@ -32,6 +32,8 @@ pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
         catalog_path: place.catalog_path,
         data_path: place.data_path,
         override_data_path: place.override_data_path,
+        volume: place.volume,
+        read_only: !config.storage.enable,
         journal: JournalOptions {
             path: config.derived().journal_path,
             sync: match journal.sync {
@@ -123,6 +125,7 @@ pub(super) fn engine(config: &Config) -> EngineOptions {
         spill_path: derived.spill_path,
         max_queries: derived.max_queries,
         query_timeout: derived.query_timeout,
+        stall_timeout: derived.stall_timeout,
         target_partitions: Some(derived.cores),
     }
 }

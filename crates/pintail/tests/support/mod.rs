@@ -73,20 +73,8 @@ impl Server {
 
     /// Starts it with `changes` to the usual configuration. Returns when everything listens.
     pub(crate) fn start_with(directory: &Path, changes: Value) -> Self {
-        let mut config = configuration(directory);
-        merge(&mut config, changes);
-        let file = directory.join("pintail.json");
-        std::fs::write(&file, config.to_string()).unwrap();
         let ready_file = directory.join("ready.json");
-        let mut child = pintail()
-            .args(["serve", "--config"])
-            .arg(&file)
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(directory, changes, &ready_file);
         let log = Arc::new(Mutex::new(String::new()));
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         // The server writes this line after the ready file: reading it waits without asking again and again.
@@ -112,6 +100,24 @@ impl Server {
         assert_eq!(ready["pid"], child.id());
         let listeners = serde_json::from_value(ready["listeners"].clone()).unwrap();
         Self { child, directory: directory.to_path_buf(), listeners, reader: Some(reader), log }
+    }
+
+    /// Starts it, and kills it as soon as `is_time` says so of a line of its log; that must be before it is ready.
+    pub(crate) fn kill_while_starting(
+        directory: &Path,
+        changes: Value,
+        mut is_time: impl FnMut(&str) -> bool,
+    ) {
+        let mut child = spawn(directory, changes, &directory.join("ready.json"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.find(|line| {
+            let line = line.as_ref().unwrap();
+            assert!(!line.starts_with("ready "), "it was ready before it was time to kill it");
+            is_time(line)
+        });
+        assert!(line.is_some(), "the server ended by itself: {:?}", child.wait());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Where a listener listens.
@@ -205,6 +211,22 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn spawn(directory: &Path, changes: Value, ready_file: &Path) -> Child {
+    let mut config = configuration(directory);
+    merge(&mut config, changes);
+    let file = directory.join("pintail.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    pintail()
+        .args(["serve", "--config"])
+        .arg(&file)
+        .arg("--ready-file")
+        .arg(ready_file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Server {
