@@ -21,8 +21,9 @@ use crate::options::CaptureOptions;
 use crate::rows::RowRules;
 use crate::shards::Shards;
 
-/// The longest time that rows stay in their builders, where no query sees them.
-const HANDOVER_INTERVAL: Duration = Duration::from_millis(50);
+/// How often builders grow older; after [`HANDOVER_AGE`](crate::shards::HANDOVER_AGE) times they hand over their
+/// rows. Together that is the longest time that rows stay where no query sees them, 50 ms.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Packets from sockets into one lake.
 #[derive(Debug)]
@@ -151,10 +152,10 @@ impl Ticker {
         let (stop, stopped) = mpsc::sync_channel(0);
         let core: Weak<Core> = Arc::downgrade(core);
         let run = move || {
-            while stopped.recv_timeout(HANDOVER_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let Some(core) = core.upgrade() else { return };
                 let _intake = core.lake.intake();
-                if let Err(error) = core.shards.hand_over(&core.lake)
+                if let Err(error) = core.shards.grow_older(&core.lake)
                     && let Some(suppressed) = core.overload.pass(core.clock.now())
                 {
                     tracing::error!(%error, suppressed, "rows could not be handed over; they are tried again");

@@ -15,6 +15,10 @@ const HANDOVER_ROWS: usize = 8192;
 /// A table's rows are handed over when they take about this much; far below the 2 GiB of a text column.
 const HANDOVER_BYTES: usize = 8 << 20;
 
+/// A table's rows are handed over when so many ticks have passed since the first of them. Each table counts for
+/// itself: one that fills quickly is handed over when it is large, and not in pieces of any size in between.
+pub(crate) const HANDOVER_AGE: u8 = 5;
+
 /// Places for tables: one per protocol number, then calls and registrations.
 const CALL_PLACE: usize = 256;
 const REGISTRATION_PLACE: usize = 257;
@@ -57,7 +61,7 @@ impl Shard {
         self.finish_if(|builder| builder.rows() >= HANDOVER_ROWS || builder.bytes() >= HANDOVER_BYTES)
     }
 
-    fn finish_if(&mut self, is_due: impl Fn(&RowBuilder) -> bool) -> Result<()> {
+    fn finish_if(&mut self, is_due: impl Fn(&mut RowBuilder) -> bool) -> Result<()> {
         for builder in self.builders.iter_mut().flatten() {
             if builder.rows() > 0 && is_due(builder) {
                 self.waiting.push(builder.finish()?);
@@ -124,16 +128,28 @@ impl Shards {
         result
     }
 
+    /// A tick has passed: hands over the rows that are old enough. Call it under an intake of the lake.
+    ///
+    /// # Errors
+    /// As [`Shards::added`].
+    pub(crate) fn grow_older(&self, lake: &Lake) -> Result<()> {
+        self.hand_over_if(lake, |builder| builder.grow_older() >= HANDOVER_AGE)
+    }
+
     /// Hands over every row. Call it under an intake of the lake, or while it seals.
     ///
     /// # Errors
     /// As [`Shards::added`].
     pub(crate) fn hand_over(&self, lake: &Lake) -> Result<()> {
+        self.hand_over_if(lake, |_| true)
+    }
+
+    fn hand_over_if(&self, lake: &Lake, is_due: impl Fn(&mut RowBuilder) -> bool) -> Result<()> {
         for shard in &self.shards {
             // The shard stays locked until the lake has the rows: a flush that finds a shard empty
             // may rely on it.
             let mut shard = shard.lock();
-            let result = shard.finish_if(|_| true).and_then(|()| shard.hand_over(lake));
+            let result = shard.finish_if(&is_due).and_then(|()| shard.hand_over(lake));
             self.recount(&mut shard);
             result?;
         }

@@ -40,7 +40,7 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 const TRAILER: u64 = 8;
 
 /// Bytes of a data page before compression: small enough that encoding and compressing it stay in a core's cache.
-const PAGE_BYTES: usize = 256 << 10;
+const PAGE_BYTES: usize = 512 << 10;
 
 /// Columns whose values hardly ever repeat, so that a dictionary of them is work for nothing, each with the
 /// encoding that suits it: times and identifiers grow from row to row, long texts have nothing in common

@@ -83,6 +83,8 @@ pub(crate) struct RowBuilder {
     table: TelemetryTable,
     columns: Vec<Column>,
     rows: usize,
+    /// Ticks since the first row.
+    age: u8,
     last: JournalPosition,
 }
 
@@ -111,7 +113,7 @@ impl RowBuilder {
             })
         };
         let columns = schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>>>()?;
-        Ok(Self { table, columns, rows: 0, last: JournalPosition::default() })
+        Ok(Self { table, columns, rows: 0, age: 0, last: JournalPosition::default() })
     }
 
     /// The number of rows.
@@ -122,6 +124,12 @@ impl RowBuilder {
     /// About how much memory they take: all their text, and a fixed part for the rest.
     pub(crate) fn bytes(&self) -> usize {
         self.rows * FIXED_ROW_BYTES + self.columns.iter().map(Column::text_bytes).sum::<usize>()
+    }
+
+    /// A tick has passed; returns how many have since the first row.
+    pub(crate) const fn grow_older(&mut self) -> u8 {
+        self.age = self.age.saturating_add(1);
+        self.age
     }
 
     /// Adds one row of the record at `position`. `first` begins its `data_extra`, `extra` writes the rest.
@@ -172,7 +180,7 @@ impl RowBuilder {
             Error::internal(format!("rows for {} do not fit its columns", self.table.name()))
                 .with_source(error)
         })?;
-        self.rows = 0;
+        (self.rows, self.age) = (0, 0);
         Ok(BuiltRows { table: self.table, rows, last: std::mem::take(&mut self.last) })
     }
 }
@@ -331,7 +339,7 @@ mod tests {
             let built = builder.finish().unwrap();
             assert_eq!((built.rows.num_rows(), built.last), (1, JournalPosition(7)));
             assert_eq!(built.rows.schema(), table.schema());
-            assert_eq!((builder.rows(), builder.bytes()), (0, 0));
+            assert_eq!((builder.rows(), builder.bytes(), builder.grow_older()), (0, 0, 1));
         }
         assert!(RowBuilder::new(TelemetryTable::Traces).is_err());
     }
