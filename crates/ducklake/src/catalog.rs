@@ -170,8 +170,7 @@ impl Catalog {
             }
             Ok(agreed)
         })?;
-        let inner = Inner { path, data_path: data_path.into(), database, placeholders: AtomicI64::new(-1) };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::over(path, &data_path, database))
     }
 
     /// Opens the catalog in the file `path` for reading only: the file is not changed in any way. Everything
@@ -196,6 +195,10 @@ impl Catalog {
             Snapshot::head(connection)?;
             agreed_data_path(&settings::data_path(connection)?, options)
         })?;
+        Ok(Self::over(path, &data_path, database))
+    }
+
+    fn over(path: PathBuf, data_path: &str, database: Database) -> Self {
         let inner = Inner {
             path,
             data_path: data_path.into(),
@@ -203,7 +206,7 @@ impl Catalog {
             placeholders: AtomicI64::new(-1),
             last_head: Mutex::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// The catalog's file.
