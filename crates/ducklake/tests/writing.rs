@@ -295,7 +295,8 @@ async fn a_catalog_that_is_opened_for_reading_is_left_as_it_is() {
     assert_eq!(catalog.ensure_tables("main", &[spec("more")]).unwrap_err().kind(), ErrorKind::Unsupported);
     writing.execute_batch("ROLLBACK").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    let missing = Catalog::open_read_only(&directory.path().join("missing.sqlite"), &CatalogOptions::default());
+    let missing =
+        Catalog::open_read_only(&directory.path().join("missing.sqlite"), &CatalogOptions::default());
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
 }
 

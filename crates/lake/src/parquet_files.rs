@@ -225,8 +225,8 @@ impl Table<'_> {
         let options = ArrowWriterOptions::new()
             .with_properties(self.properties.clone())
             .with_page_store_factory(Arc::new(TightPages));
-        let mut writer = ArrowWriter::try_new_with_options(&file, Arc::clone(&self.schema), options)
-            .map_err(failed)?;
+        let mut writer =
+            ArrowWriter::try_new_with_options(&file, Arc::clone(&self.schema), options).map_err(failed)?;
         for batch in rows.batches(self.batch_rows) {
             let columns = batch?.columns().to_vec();
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)

@@ -201,9 +201,9 @@ mod tests {
         let check = |batch_rows: usize, expected: &[usize]| {
             let parts: Vec<_> = ordered.batches(batch_rows).map(Result::unwrap).collect();
             assert_eq!(parts.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), expected);
-            let times = parts.iter().flat_map(|part| {
-                part.column(1).as_primitive::<TimestampMicrosecondType>().values().to_vec()
-            });
+            let times = parts
+                .iter()
+                .flat_map(|part| part.column(1).as_primitive::<TimestampMicrosecondType>().values().to_vec());
             assert!(times.eq(0..2 * run + 3), "batches of {batch_rows}");
         };
         check(10_000, &[LONG_RUN + 1, 2, LONG_RUN]);

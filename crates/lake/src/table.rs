@@ -106,8 +106,8 @@ impl LakeTable {
 
     /// What a column that the files do not have holds: the volume's name, or null.
     fn constant(&self, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
-        let is_virtual =
-            field.name() == STORAGE_VOLUME && self.schema.fields().last().is_some_and(|last| **last == *field);
+        let is_virtual = field.name() == STORAGE_VOLUME
+            && self.schema.fields().last().is_some_and(|last| **last == *field);
         let value = if is_virtual {
             ScalarValue::Utf8(Some(self.lake.volume.name.clone()))
         } else {

@@ -173,8 +173,7 @@ fn make_directory(path: &Path) -> Result<()> {
 
 /// The directory as DuckLake records it: absolute, with a slash at the end.
 fn directory_url(path: &Path) -> Result<String> {
-    let absolute =
-        std::path::absolute(path).map_err(|error| crate::journal::io_error(path, &error))?;
+    let absolute = std::path::absolute(path).map_err(|error| crate::journal::io_error(path, &error))?;
     let text = absolute.to_str().ok_or_else(|| {
         Error::invalid(format!(
             "data path {} is not UTF-8, which a DuckLake catalog can't hold",

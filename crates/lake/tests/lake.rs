@@ -256,10 +256,16 @@ async fn a_volume_has_its_own_name_and_a_reader_changes_nothing() {
         let context = context(lake);
         let volumes = "SELECT count(*) FROM hep_proto_100_default WHERE storage_volume = 'hot'";
         assert_eq!(number(&context, volumes).await, 3);
-        assert_eq!(number(&context, "SELECT count(*) FROM homer_lake_hot.main.hep_proto_100_default").await, 3);
+        assert_eq!(
+            number(&context, "SELECT count(*) FROM homer_lake_hot.main.hep_proto_100_default").await,
+            3
+        );
         assert_eq!(lake.volumes(), ["hot"]);
     }
-    assert_eq!(reader.catalog().set_metadata("a", "b").unwrap_err().kind(), pintail_types::ErrorKind::Unsupported);
+    assert_eq!(
+        reader.catalog().set_metadata("a", "b").unwrap_err().kind(),
+        pintail_types::ErrorKind::Unsupported
+    );
     reader.stop().await.unwrap();
 }
 

@@ -18,7 +18,10 @@ const PURGE_DELAY_MILLISECONDS: std::ffi::c_long = 10_000;
 /// Makes the allocator keep free memory until the next flush may need it. `MIMALLOC_PURGE_DELAY` in the environment
 /// goes before.
 pub(crate) fn keep_free_memory_for_a_while() {
-    #[allow(unsafe_code, reason = "it stores a number in a table of the allocator, which may be done at any time")]
+    #[allow(
+        unsafe_code,
+        reason = "it stores a number in a table of the allocator, which may be done at any time"
+    )]
     // SAFETY: the option exists, any number is a delay, and mimalloc lets options be set from any thread.
     unsafe {
         mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MILLISECONDS);

@@ -154,7 +154,10 @@ fn tls_and_identity_are_complete_or_refused() {
 fn decompressed_payloads_have_a_highest_limit() {
     let limit = |bytes: u64| format!(r#"{{"ingest": {{"hep": {{"max_decompressed_bytes": {bytes}}}}}}}"#);
     read(&limit(16 << 20)).unwrap();
-    assert!(refused(&limit((16 << 20) + 1)).contains("ingest.hep.max_decompressed_bytes: must be at most 16777216"));
+    assert!(
+        refused(&limit((16 << 20) + 1))
+            .contains("ingest.hep.max_decompressed_bytes: must be at most 16777216")
+    );
 }
 
 #[test]

@@ -262,7 +262,11 @@ fn create_directories(config: &Config) -> Result<()> {
     if config.storage.enable {
         wanted.push(place.data_path);
         wanted.extend(
-            place.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf),
+            place
+                .catalog_path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .map(Path::to_path_buf),
         );
     }
     for directory in wanted {

@@ -54,8 +54,7 @@ impl Listener {
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("an http listener without an address").with_source(error))?;
-        let limits =
-            Limits { connections: options.max_connections, head_timeout: options.read_timeout };
+        let limits = Limits { connections: options.max_connections, head_timeout: options.read_timeout };
         let door = Arc::new(Door {
             core: Arc::clone(core),
             body_memory: BodyMemory::new(options.max_buffered_bytes.max(options.max_body_bytes)),
