@@ -37,10 +37,7 @@ const ROOMS: &[Room] = &[
         name: "pintail-lake",
         knows_nothing_of: &[&["pintail-hep", "pintail-identity"], SOCKETS, DOORS, USER_SQL],
     },
-    Room {
-        name: "pintail-capture",
-        knows_nothing_of: &[&["pintail-identity"], ENGINES, USER_SQL, QUERY_DOORS],
-    },
+    Room { name: "pintail-capture", knows_nothing_of: &[ENGINES, USER_SQL, QUERY_DOORS] },
     Room { name: "pintail-engine", knows_nothing_of: &[&["pintail-hep", "pintail-capture"], SOCKETS, DOORS] },
     Room {
         name: "pintail-flight",

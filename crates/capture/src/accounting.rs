@@ -17,11 +17,15 @@ pub enum Transport {
     Tcp,
     /// Frames of an HTTP body.
     Http,
+    /// Frames of a stream on the listener for TLS.
+    Tls,
+    /// Frames of an HTTP body on the listener for HTTPS.
+    Https,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Http];
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Http, Self::Tls, Self::Https];
 
     /// The name in `system.ingest` and in metrics.
     pub const fn name(self) -> &'static str {
@@ -29,6 +33,8 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Https => "https",
         }
     }
 }
@@ -219,7 +225,7 @@ pub struct AccountRow {
 /// What became of every packet since start.
 #[derive(Debug, Default)]
 pub struct Accounting {
-    transports: [Mutex<Counters>; 3],
+    transports: [Mutex<Counters>; Transport::ALL.len()],
     kernel_drops: AtomicU64,
 }
 

@@ -11,7 +11,7 @@ use pintail_lake::{Lake, ReplayReport, RowSource};
 use pintail_types::{Clock, Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounting::Accounting;
+use crate::accounting::{Accounting, Transport};
 use crate::dedup::DedupWindow;
 use crate::intake::Core;
 use crate::listeners::udp::UdpListener;
@@ -37,8 +37,8 @@ pub struct Capture {
 struct Running {
     stop: CancellationToken,
     udp: Option<UdpListener>,
-    tcp: Option<tcp::Listener>,
-    http: Option<http::Listener>,
+    streams: Vec<(&'static str, tcp::Listener)>,
+    http: Vec<(&'static str, http::Listener)>,
     ticker: Ticker,
 }
 
@@ -93,17 +93,27 @@ impl Capture {
         }
         let ticker = Ticker::start(core)?;
         let udp = options.udp.as_ref().map(|udp| UdpListener::start(core, udp)).transpose()?;
-        let tcp = options.tcp.clone().map(|tcp| tcp::Listener::start(core, tcp, stop.clone())).transpose()?;
-        let http =
-            options.http.clone().map(|http| http::Listener::start(core, http, stop.clone())).transpose()?;
+        let mut streams = Vec::new();
+        for (name, transport, options) in
+            [("hep_tcp", Transport::Tcp, &options.tcp), ("hep_tls", Transport::Tls, &options.tls)]
+        {
+            let Some(options) = options.clone() else { continue };
+            streams.push((name, tcp::Listener::start(core, transport, options, stop.clone())?));
+        }
+        let mut http = Vec::new();
+        for (name, transport, options) in
+            [("hep_http", Transport::Http, &options.http), ("hep_https", Transport::Https, &options.https)]
+        {
+            let Some(options) = options.clone() else { continue };
+            http.push((name, http::Listener::start(core, transport, options, stop.clone())?));
+        }
         stop_on_error.disarm();
-        let addresses = [
-            ("hep_udp", udp.as_ref().map(UdpListener::address)),
-            ("hep_tcp", tcp.as_ref().map(tcp::Listener::address)),
-            ("hep_http", http.as_ref().map(http::Listener::address)),
-        ];
-        *running = Some(Running { stop, udp, tcp, http, ticker });
-        Ok(addresses.into_iter().filter_map(|(name, address)| Some((name.to_owned(), address?))).collect())
+        let addresses = udp.iter().map(|udp| ("hep_udp", udp.address()));
+        let addresses = addresses.chain(streams.iter().map(|(name, listener)| (*name, listener.address())));
+        let addresses = addresses.chain(http.iter().map(|(name, listener)| (*name, listener.address())));
+        let addresses = addresses.map(|(name, address)| (name.to_owned(), address)).collect();
+        *running = Some(Running { stop, udp, streams, http, ticker });
+        Ok(addresses)
     }
 
     /// Closes the listeners, finishes what they have read, and hands every row over.
@@ -111,13 +121,13 @@ impl Capture {
         let Some(running) = self.running.lock().take() else { return };
         running.stop.cancel();
         let core = Arc::clone(&self.core);
-        let Running { udp, tcp, http, ticker, .. } = running;
+        let Running { udp, streams, http, ticker, .. } = running;
         let blocking = tokio::task::spawn_blocking(move || drop(udp));
-        if let Some(tcp) = tcp {
-            tcp.stopped().await;
+        for (_, listener) in streams {
+            listener.stopped().await;
         }
-        if let Some(http) = http {
-            http.stopped().await;
+        for (_, listener) in http {
+            listener.stopped().await;
         }
         let handed_over = blocking.await.and(
             tokio::task::spawn_blocking(move || {

@@ -1,7 +1,11 @@
 //! How capturing is set up; the defaults are Homer's.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use pintail_identity::tls::ServerTls;
 
 use crate::auth::AuthKey;
 use crate::time::TimeRules;
@@ -24,6 +28,10 @@ pub struct CaptureOptions {
     pub tcp: Option<TcpOptions>,
     /// HEP over HTTP.
     pub http: Option<HttpOptions>,
+    /// HEP over TCP and TLS, on a listener of its own.
+    pub tls: Option<TcpOptions>,
+    /// HEP over HTTPS, on a listener of its own.
+    pub https: Option<HttpOptions>,
     /// Rules for the encapsulation.
     pub hep: HepOptions,
     /// Rules for SIP messages.
@@ -62,6 +70,8 @@ pub struct TcpOptions {
     pub idle_timeout: Duration,
     /// Bytes of one connection that may be taken before the journal has synced them.
     pub read_ahead_bytes: usize,
+    /// What it shows and asks for; without it, it speaks in clear.
+    pub security: Option<Arc<ServerTls>>,
 }
 
 impl Default for TcpOptions {
@@ -71,12 +81,13 @@ impl Default for TcpOptions {
             max_connections: 1024,
             idle_timeout: Duration::from_secs(300),
             read_ahead_bytes: 4 << 20,
+            security: None,
         }
     }
 }
 
 /// The HTTP listener.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpOptions {
     /// Where it listens; port 0 takes a free one.
     pub address: SocketAddr,
@@ -92,6 +103,24 @@ pub struct HttpOptions {
     pub read_timeout: Duration,
     /// The longest time for storing a body.
     pub write_timeout: Duration,
+    /// What it shows and asks for; without it, it speaks in clear.
+    pub security: Option<Arc<ServerTls>>,
+}
+
+/// Shows everything but the token.
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("address", &self.address)
+            .field("asks_for_token", &self.auth_token.is_some())
+            .field("max_body_bytes", &self.max_body_bytes)
+            .field("max_buffered_bytes", &self.max_buffered_bytes)
+            .field("max_connections", &self.max_connections)
+            .field("read_timeout", &self.read_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("security", &self.security)
+            .finish()
+    }
 }
 
 impl Default for HttpOptions {
@@ -104,6 +133,7 @@ impl Default for HttpOptions {
             max_connections: 1024,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            security: None,
         }
     }
 }
@@ -155,4 +185,15 @@ pub struct SipOptions {
 
 const fn everywhere(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_not_printed() {
+        let options = HttpOptions { auth_token: Some("hush".to_owned()), ..HttpOptions::default() };
+        assert!(!format!("{options:?}").contains("hush"));
+    }
 }

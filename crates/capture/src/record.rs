@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | format version, 1 |
-//! | 1 | 1 | transport: 1 UDP, 2 TCP, 3 HTTP |
+//! | 1 | 1 | transport: 1 UDP, 2 TCP, 3 HTTP, 4 TLS, 5 HTTPS |
 //! | 2 | 1 | address family of the peer: 4 or 6 |
 //! | 3 | 1 | zero |
 //! | 4 | 2 | port of the peer, little-endian |
@@ -142,6 +142,8 @@ mod tests {
             (Transport::Udp, "192.0.2.1:5060"),
             (Transport::Tcp, "[2001:db8::1]:9060"),
             (Transport::Http, "127.0.0.1:1"),
+            (Transport::Tls, "192.0.2.1:9061"),
+            (Transport::Https, "[::1]:9443"),
         ] {
             let arrival = Arrival { transport, received: 1_795_169_316_500_000, peer: peer.parse().unwrap() };
             let bytes = packet(&[]);

@@ -4,14 +4,17 @@ use pintail_engine::WireProfile;
 use pintail_identity::sessions::{Session, Sessions};
 use pintail_identity::{Authenticator, Credentials, Login, Principal};
 use pintail_types::{Error, Result};
-use tonic::codegen::http::HeaderMap;
-use tonic::codegen::http::header::{AUTHORIZATION, COOKIE};
+use tonic::codegen::http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use tonic::codegen::http::{HeaderMap, HeaderValue};
 
 use crate::connection::ConnectionInfo;
 use crate::profile;
 
 /// The cookie that names a session, beside its bearer, for clients that show other credentials with every call.
 const COOKIE_NAME: &str = "arrow_flight_session_id";
+
+/// A bare token, as the first Flight clients send it: binary metadata, which gRPC writes as base64.
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("auth-token-bin");
 
 /// The one behind a request: put into the request's extensions before any handler runs.
 #[derive(Debug, Clone)]
@@ -42,13 +45,18 @@ impl Access {
     /// `Unauthenticated` without credentials that are valid here, and for a session that is not; `Exhausted` after too
     /// many wrong ones; `Invalid` for a profile that is not known.
     pub(crate) async fn caller(&self, headers: &HeaderMap, connection: &ConnectionInfo) -> Result<Caller> {
-        let value = match headers.get(AUTHORIZATION) {
-            Some(value) => value
-                .to_str()
-                .map_err(|_| Error::unauthenticated("the authorization header is not readable text"))?,
-            None => "",
+        let header = |name: &HeaderName| {
+            let read = headers.get(name).map(HeaderValue::to_str).transpose();
+            read.map_err(|_| Error::unauthenticated(format!("the header {name} is not readable text")))
         };
-        let mut caller = self.caller_with(Credentials::from_authorization_header(value), connection).await?;
+        let token = header(&TOKEN_HEADER)?.map(Credentials::token_of_binary_header);
+        let credentials = match (header(&AUTHORIZATION)?, &token) {
+            (Some(value), _) => Credentials::from_authorization_header(value),
+            (None, Some(Some(token))) => Credentials::Bearer(token),
+            (None, Some(None)) => Credentials::Malformed("the header auth-token-bin is not base64 of a token"),
+            (None, None) => Credentials::None,
+        };
+        let mut caller = self.caller_with(credentials, connection).await?;
         caller.profile = profile::of_headers(headers)?;
         Ok(caller)
     }

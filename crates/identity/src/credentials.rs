@@ -55,6 +55,11 @@ impl<'a> Credentials<'a> {
         Self::Malformed("the authorization scheme is not known: send 'Bearer TOKEN' or 'Basic BASE64'")
     }
 
+    /// The token of a binary header (`-bin` in gRPC): base64 with or without padding; `None` if it is not.
+    pub fn token_of_binary_header(value: &str) -> Option<String> {
+        String::from_utf8(BASE64.decode(value.trim()).ok()?).ok()
+    }
+
     fn from_basic(encoded: &str) -> Self {
         let Ok(bytes) = BASE64.decode(encoded) else {
             return Self::Malformed("basic credentials are not base64");
@@ -108,6 +113,15 @@ mod tests {
         for header in ["Basic", "Basic !!!", "Basic dXNlcg==", "Basic /////w==", "Negotiate abc"] {
             let read = Credentials::from_authorization_header(header);
             assert!(matches!(read, Credentials::Malformed(_)), "{header}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn binary_headers() {
+        for (value, token) in
+            [("c2VjcmV0", Some("secret")), ("c2VjcmU=", Some("secre")), ("!", None), ("/////w", None)]
+        {
+            assert_eq!(Credentials::token_of_binary_header(value).as_deref(), token, "{value}");
         }
     }
 

@@ -28,6 +28,8 @@ enum Command {
     Hep(commands::hep::Hep),
     /// Explain a configuration: what is wrong, what is not served, what holds.
     CheckConfig(CheckConfig),
+    /// Make a line of identity.users_file; the password is read from standard input.
+    HashPassword(HashPassword),
     /// Look at a lake on disk, with or without a running server.
     #[command(subcommand)]
     Lake(Lake),
@@ -71,12 +73,27 @@ pub(crate) struct Demo {
 /// `pintail sql`
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
-    /// The server
+    /// The server: grpc://HOST:PORT, or grpc+tls://HOST:PORT for TLS
     #[arg(long, env = "PINTAIL_URL", default_value = "grpc://127.0.0.1:50055")]
     pub(crate) url: String,
     /// The bearer token
     #[arg(long, env = "PINTAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// Log in as this user; counts before a token
+    #[arg(long, env = "PINTAIL_USER")]
+    pub(crate) user: Option<String>,
+    /// The user's password; better in the environment, where other users of the machine do not see it
+    #[arg(long, env = "PINTAIL_PASSWORD", hide_env_values = true, requires = "user")]
+    pub(crate) password: Option<String>,
+    /// Trust these authorities (PEM) instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Show this certificate (PEM) to a server that asks for one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
     /// A statement; may be given several times
     #[arg(short = 'e', long = "execute", required = true, value_name = "SQL")]
     pub(crate) execute: Vec<String>,
@@ -104,6 +121,16 @@ pub(crate) struct CheckConfig {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `pintail hash-password`
+#[derive(Debug, Args)]
+pub(crate) struct HashPassword {
+    /// The user's name
+    pub(crate) name: String,
+    /// The user's groups
+    #[arg(long, value_name = "GROUP,GROUP", default_value = "")]
+    pub(crate) groups: String,
 }
 
 /// `pintail lake`
@@ -137,6 +164,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Sql(arguments) => commands::sql::run(&arguments),
         Command::Hep(command) => commands::hep::run(command),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
+        Command::HashPassword(arguments) => commands::hash_password::run(&arguments),
         Command::Lake(command) => commands::lake::run(&command),
     };
     match done {

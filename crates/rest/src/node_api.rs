@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -33,6 +33,9 @@ use crate::{health, server};
 
 /// The listener's name in the ready file; queries are listed under it.
 pub(crate) const DOOR: &str = "node_http";
+
+/// Homer's header for a bare token.
+const AUTH_TOKEN: HeaderName = HeaderName::from_static("auth-token");
 
 /// What the node API tells and allows.
 #[derive(Debug, Clone, Default)]
@@ -98,14 +101,16 @@ async fn caller(node: &Node, headers: &HeaderMap, peer: Option<IpAddr>) -> Resul
         let error = Error::forbidden("requests from pages of another site are not answered");
         return Err(Failure::with_status(StatusCode::FORBIDDEN, error));
     }
-    let value = match headers.get(AUTHORIZATION) {
-        Some(value) => value
-            .to_str()
-            .map_err(|_| Error::unauthenticated("the authorization header is not readable text"))?,
-        None => "",
+    let header = |name: &HeaderName| {
+        let read = headers.get(name).map(HeaderValue::to_str).transpose();
+        read.map_err(|_| Error::unauthenticated(format!("the header {name} is not readable text")))
     };
-    let login = Login::new(Credentials::from_authorization_header(value), peer);
-    Ok(node.authenticator.authenticate(login).await?)
+    let credentials = match (header(&AUTHORIZATION)?, header(&AUTH_TOKEN)?) {
+        (Some(value), _) => Credentials::from_authorization_header(value),
+        (None, Some(token)) => Credentials::Bearer(token),
+        (None, None) => Credentials::None,
+    };
+    Ok(node.authenticator.authenticate(Login::new(credentials, peer)).await?)
 }
 
 fn is_same_site(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {

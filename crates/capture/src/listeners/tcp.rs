@@ -1,4 +1,4 @@
-//! HEP over TCP: a stream of HEP3 packets, cut by their lengths.
+//! HEP over TCP, in clear or through TLS: a stream of HEP3 packets, cut by their lengths.
 //!
 //! TCP has no reply, so nothing is ever acknowledged. The sender is slowed down instead: while the lake
 //! takes nothing, and while too much of a connection waits for the journal's disk, nothing more is read.
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pintail_hep::framing::{Frame as Framing, next_frame};
+use pintail_identity::tls;
 use pintail_types::{Error, JournalPosition, Result};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -41,12 +41,17 @@ impl Listener {
     ///
     /// # Errors
     /// When the address can't be bound.
-    pub(crate) fn start(core: &Arc<Core>, options: TcpOptions, stop: CancellationToken) -> Result<Self> {
-        let listener = listen(options.address)?;
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        transport: Transport,
+        options: TcpOptions,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let listener = tls::Listener::new(listen(options.address)?, options.security.clone());
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("a tcp listener without an address").with_source(error))?;
-        let task = tokio::spawn(accept(Arc::clone(core), listener, options, stop));
+        let task = tokio::spawn(accept(Arc::clone(core), transport, listener, options, stop));
         Ok(Self { address, task })
     }
 
@@ -62,7 +67,13 @@ impl Listener {
     }
 }
 
-async fn accept(core: Arc<Core>, listener: TcpListener, options: TcpOptions, stop: CancellationToken) {
+async fn accept(
+    core: Arc<Core>,
+    transport: Transport,
+    mut listener: tls::Listener,
+    options: TcpOptions,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(options.max_connections));
     let mut connections = JoinSet::new();
     let mut number = 0_usize;
@@ -82,14 +93,15 @@ async fn accept(core: Arc<Core>, listener: TcpListener, options: TcpOptions, sto
             }
         };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            core.accounting.noted(Transport::Tcp, Note::ConnectionRefused);
+            core.accounting.noted(transport, Note::ConnectionRefused);
             if let Some(suppressed) = core.bad_packets.pass(core.clock.now()) {
                 tracing::warn!(%peer, suppressed, limit = options.max_connections, "tcp connection refused");
             }
             continue;
         };
         let connection = Connection {
-            intake: Intake::new(Arc::clone(&core), Transport::Tcp, number),
+            intake: Intake::new(Arc::clone(&core), transport, number),
+            transport,
             core: Arc::clone(&core),
             stream,
             peer,
@@ -142,8 +154,9 @@ struct ReadAhead {
 
 struct Connection {
     core: Arc<Core>,
+    transport: Transport,
     intake: Intake,
-    stream: TcpStream,
+    stream: tls::Connection,
     peer: SocketAddr,
     buffer: ReadBuffer,
     ahead: ReadAhead,
@@ -172,7 +185,7 @@ impl Connection {
         let left = self.buffer.unread().len();
         if left > 0 {
             // The stream ended within a packet.
-            self.core.accounting.refused(Transport::Tcp, Reason::Framing, left);
+            self.core.accounting.refused(self.transport, Reason::Framing, left);
         }
     }
 
@@ -195,7 +208,7 @@ impl Connection {
                 false
             }
             Err(_) => {
-                self.core.accounting.noted(Transport::Tcp, Note::ConnectionIdle);
+                self.core.accounting.noted(self.transport, Note::ConnectionIdle);
                 tracing::debug!(peer = %self.peer, "tcp connection was silent for too long");
                 false
             }
@@ -223,7 +236,7 @@ impl Connection {
                 }
             }
             if taken > 0 {
-                self.core.accounting.received(Transport::Tcp, frames.len(), taken);
+                self.core.accounting.received(self.transport, frames.len(), taken);
                 let end = store(&self.core, &mut self.intake, &frames, &self.stop).await;
                 self.ahead.end = end.or(self.ahead.end);
                 self.ahead.bytes += taken;
@@ -243,7 +256,7 @@ impl Connection {
     /// What is no packet can't be skipped: the connection ends.
     fn refuse_the_rest(&self) {
         let left = self.buffer.unread().len();
-        self.core.accounting.refused(Transport::Tcp, Reason::Framing, left);
+        self.core.accounting.refused(self.transport, Reason::Framing, left);
         if let Some(suppressed) = self.core.bad_packets.pass(self.core.clock.now()) {
             tracing::warn!(peer = %self.peer, suppressed, "a tcp stream is not HEP3; connection closed");
         }

@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use pintail_identity::Authenticator;
 use pintail_identity::sessions::SessionLimits;
 use pintail_types::SystemClock;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
 use crate::server::{ADMIN, Server, fetch, with_token};
@@ -106,6 +107,18 @@ async fn every_method_asks_for_credentials_first() {
         ("ListActions", Code::Ok),
     ];
     assert_eq!(codes(&server, Some(ADMIN)).await, expected);
+}
+
+#[tokio::test]
+async fn a_token_may_come_in_a_binary_header() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    for (token, expected) in [(ADMIN, Code::Ok), ("wrong", Code::Unauthenticated)] {
+        let mut request = Request::new(Empty {});
+        request.metadata_mut().insert_bin("auth-token-bin", MetadataValue::from_bytes(token.as_bytes()));
+        let code = client.list_actions(request).await.err().map_or(Code::Ok, |status| status.code());
+        assert_eq!(code, expected, "{token}");
+    }
 }
 
 #[tokio::test]

@@ -33,10 +33,7 @@ enum Weight {
 /// Keys, `*` for any element, that are recognised and not served. The first that fits counts.
 const NOT_SERVED: &[(&str, Weight)] = &[
     ("identity.cluster_secret_file", Weight::Error),
-    ("ingest.tcp.tls_enable", Weight::Error),
-    ("ingest.http.tls_enable", Weight::Error),
-    ("ingest.tls", Weight::Warning),
-    ("ingest.https", Weight::Warning),
+    ("ingest.https.read_timeout_sec", Weight::NoEffect),
     ("ingest.http.websocket_enable", Weight::Warning),
     ("ingest.scripting", Weight::Warning),
     ("ingest.hep_stream", Weight::Warning),

@@ -5,10 +5,12 @@ use serde_json::{Map, Value, json};
 use super::{Config, other, storage};
 
 /// Variables of this prefix without `__` that are not settings: they belong to the command line and the tests.
-const NOT_SETTINGS: [&str; 6] = [
+const NOT_SETTINGS: [&str; 8] = [
     "PINTAIL_CONFIG",
     "PINTAIL_URL",
     "PINTAIL_TOKEN",
+    "PINTAIL_USER",
+    "PINTAIL_PASSWORD",
     "PINTAIL_LOG",
     "PINTAIL_CLIENT_PYTHON",
     "PINTAIL_DUCKDB_PYTHON",

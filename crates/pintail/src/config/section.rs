@@ -6,9 +6,16 @@
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default)]
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: $type,)* }
+
+        // Tokens and secrets stand among the values, so none is shown.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
 
         impl Default for $name {
             fn default() -> Self {

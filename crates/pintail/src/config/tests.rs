@@ -1,5 +1,6 @@
 //! What a configuration says, and what is said about it.
 
+use pintail_identity::tls::LeastVersion;
 use serde_json::json;
 
 use super::*;
@@ -108,6 +109,46 @@ fn what_is_not_served_is_said_and_what_would_be_unsafe_is_refused() {
     assert!(warnings.contains("coordinator.enable: recognised, not served"), "{warnings}");
     assert!(warnings.contains("ingest.otlp.enable: recognised, not served"), "{warnings}");
     assert!(refused(r#"{"identity": {"cluster_secret_file": "/etc/secret"}}"#).contains("less safe"));
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let text = r#"{"node": {"flight_server": {"auth_token": "hush"}}, "ingest": {"http": {"auth_token": "hush"}},
+        "identity": {"oidc": [{"issuer": "https://x.y", "client_id": "a", "client_secret": "hush"}]}}"#;
+    assert!(!format!("{:?}", read(text).unwrap()).contains("hush"));
+}
+
+#[test]
+fn homers_tls_listeners_take_homers_keys_and_ours() {
+    let tls = |keys: &str| format!(r#"{{"ingest": {{"tls": {{"enable": true, {keys}}}}}}}"#);
+    let homers = r#""cert": "/c", "key": "/k", "cacert": "/a""#;
+    for (keys, client_authorities, least) in [
+        (format!("{homers}, \"mutual_tls\": true"), Some("/a"), LeastVersion::Tls12),
+        (homers.to_owned(), None, LeastVersion::Tls12),
+        (
+            r#""tls_cert": "/c", "tls_key": "/k", "tls_client_ca": "/a""#.to_owned(),
+            Some("/a"),
+            LeastVersion::Tls12,
+        ),
+        (r#""cert": "/c", "key": "/k", "min_tls_version": "TLS1.3""#.to_owned(), None, LeastVersion::Tls13),
+    ] {
+        let found = read(&tls(&keys)).unwrap().config.tls().unwrap();
+        let [("ingest.tls", settings)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(settings.files.client_authorities, client_authorities.map(PathBuf::from), "{keys}");
+        assert_eq!((settings.least, settings.files.key.to_str()), (least, Some("/k")), "{keys}");
+    }
+    for (keys, wanted) in [
+        (r#""key": "/k""#.to_owned(), "ingest.tls.tls_cert: TLS needs it"),
+        (r#""cert": "/c", "key": "/k", "mutual_tls": true"#.to_owned(), "a cacert is needed"),
+        (format!("{homers}, \"mutual_tls\": true, \"insecure_skip_verify\": true"), "remove one"),
+        (format!("{homers}, \"min_tls_version\": \"SSL3\""), "'SSL3' is neither TLS1.2 nor TLS1.3"),
+        (format!("{homers}, \"max_tls_version\": \"TLS1.2\""), "can't be switched off"),
+        (format!("{homers}, \"tls_cert\": \"/d\""), "tls_cert and cert name different files"),
+        (format!("{homers}, \"tls_enable\": false"), "set ingest.tls.enable to false"),
+    ] {
+        let message = refused(&tls(&keys));
+        assert!(message.contains(wanted), "{keys}: {message}");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(crate) use signals::Signals;
 
 use access::Access;
 use runtimes::Runtimes;
+use tls::ListenerTls;
 
 /// How long running queries may go on once the server was told to stop: less than the doors wait, so that their
 /// readers hear that they were cancelled.
@@ -75,7 +76,7 @@ impl Server {
 
         let ingest = runtimes.ingest.handle().clone();
         let lake = ingest.block_on(Lake::open(options::lake(config)?, Arc::clone(&clock)))?;
-        let capture = replayed_capture(config, &lake, &clock)?;
+        let capture = replayed_capture(config, &access.tls, &lake, &clock)?;
         {
             let _entered = ingest.enter();
             lake.start();
@@ -240,8 +241,13 @@ async fn close_doors(doors: &mut JoinSet<(&'static str, Result<()>)>, engine: &A
 }
 
 /// A capture whose journal is replayed: everything of the last run that was not in a file is rows again.
-fn replayed_capture(config: &Config, lake: &Arc<Lake>, clock: &Arc<dyn Clock>) -> Result<Arc<Capture>> {
-    let capture = Capture::new(options::capture(config)?, Arc::clone(lake), Arc::clone(clock));
+fn replayed_capture(
+    config: &Config,
+    tls: &ListenerTls,
+    lake: &Arc<Lake>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Capture>> {
+    let capture = Capture::new(options::capture(config, tls)?, Arc::clone(lake), Arc::clone(clock));
     let replay = capture.replay()?;
     if replay.records > 0 || replay.damaged > 0 {
         tracing::info!(

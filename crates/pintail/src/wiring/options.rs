@@ -8,6 +8,7 @@ use pintail_engine::EngineOptions;
 use pintail_lake::{HotBufferOptions, JournalOptions, LakeOptions, SyncPolicy};
 use pintail_types::{Error, Result};
 
+use super::tls::ListenerTls;
 use crate::config::{self, Config, JournalSync};
 
 /// As good as no time limit, and still a time that can be reckoned with.
@@ -58,7 +59,7 @@ pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
 ///
 /// # Errors
 /// `Invalid` for a host that does not resolve.
-pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
+pub(super) fn capture(config: &Config, tls: &ListenerTls) -> Result<CaptureOptions> {
     let ingest = &config.ingest;
     let (hep, sip) = (&ingest.hep, &ingest.sip);
     let taking = ingest.enable && config.storage.enable;
@@ -70,34 +71,52 @@ pub(super) fn capture(config: &Config) -> Result<CaptureOptions> {
         }),
         false => None,
     };
-    let tcp = match taking && ingest.tcp.enable {
-        true => Some(TcpOptions {
-            address: address(&ingest.tcp.host, ingest.tcp.port)?,
-            max_connections: or_default(ingest.tcp.max_connections, TcpOptions::default().max_connections),
-            idle_timeout: timeout(ingest.tcp.read_timeout_sec),
+    let tcp = |section: &str, host: &str, port, max_connections, read_timeout_sec| {
+        let defaults = TcpOptions::default();
+        Result::Ok(TcpOptions {
+            address: address(host, port)?,
+            max_connections: or_default(max_connections, defaults.max_connections),
+            idle_timeout: timeout(read_timeout_sec),
             read_ahead_bytes: size(ingest.tcp.read_ahead_bytes),
-        }),
-        false => None,
+            security: tls.of(section),
+        })
     };
-    let http = match taking && ingest.http.enable {
-        true => Some(HttpOptions {
-            address: address(&ingest.http.host, ingest.http.port)?,
+    let http = |section: &str, host: &str, port, max_connections| {
+        let defaults = HttpOptions::default();
+        Result::Ok(HttpOptions {
+            address: address(host, port)?,
             auth_token: Some(ingest.http.auth_token.clone()).filter(|token| !token.is_empty()),
             max_body_bytes: size(ingest.http.max_request_body_size),
+            max_connections: or_default(max_connections, defaults.max_connections),
             read_timeout: timeout(ingest.http.read_timeout),
             write_timeout: timeout(ingest.http.write_timeout),
-            ..HttpOptions::default()
-        }),
-        false => None,
+            security: tls.of(section),
+            ..defaults
+        })
     };
+    let (plain, secure) = (&ingest.tcp, &ingest.tls);
+    let (web, secure_web) = (&ingest.http, &ingest.https);
+    let enabled = |enable: bool| (taking && enable).then_some(());
     let dedup_window = match (hep.dedup_window_ms, hep.deduplicate) {
         (0, true) => HOMER_DEDUP_WINDOW,
         (milliseconds, _) => Duration::from_millis(milliseconds),
     };
     Ok(CaptureOptions {
         udp,
-        tcp,
-        http,
+        tcp: enabled(plain.enable)
+            .map(|()| {
+                tcp("ingest.tcp", &plain.host, plain.port, plain.max_connections, plain.read_timeout_sec)
+            })
+            .transpose()?,
+        tls: enabled(secure.enable)
+            .map(|()| {
+                tcp("ingest.tls", &secure.host, secure.port, secure.max_connections, secure.read_timeout_sec)
+            })
+            .transpose()?,
+        http: enabled(web.enable).map(|()| http("ingest.http", &web.host, web.port, 0)).transpose()?,
+        https: enabled(secure_web.enable)
+            .map(|()| http("ingest.https", &secure_web.host, secure_web.port, secure_web.max_connections))
+            .transpose()?,
         hep: HepOptions {
             auth_keys: hep.auth_keys.iter().map(|key| AuthKey::everywhere(key.as_bytes())).collect(),
             dedup_window,

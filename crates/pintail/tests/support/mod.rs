@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod certificates;
 pub(crate) mod hep;
 pub(crate) mod http;
 pub(crate) mod python;
@@ -183,6 +184,15 @@ impl Server {
     /// `system.ingest`.
     pub(crate) fn account(&self) -> Vec<Value> {
         self.query("SELECT * FROM system.ingest ORDER BY transport, outcome, reason")
+    }
+
+    /// Waits until its log has `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let limit = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < limit, "no '{text}' after {PATIENCE:?}:\n{}", self.log());
+            std::thread::yield_now();
+        }
     }
 
     /// Sends a signal by its name, such as `TERM`.

@@ -146,6 +146,13 @@ async fn stats_tell_the_flight_address_and_the_volumes() {
     let expected =
         json!({"running": true, "address": "0.0.0.0:50051", "volumes_count": 2, "volumes": ["hot", "cold"]});
     assert_eq!(ask(server.address, asked).await.json(), expected);
+    // Tools that know only user and password, and Homer's header for a bare token.
+    // "anybody:admin-token"
+    let basic = "Basic YW55Ym9keTphZG1pbi10b2tlbg==";
+    for (header, value) in [("authorization", basic), ("auth-token", TOKEN)] {
+        let asked = get("/api/v4/node/stats").header(header, value);
+        assert_eq!(ask(server.address, asked).await.json(), expected, "{header}");
+    }
 }
 
 /// Sends a query for many rows and reads only the start of the answer.

@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use pintail_identity::tls::{Connection, Listener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub(super) struct Limits {
 }
 
 /// Serves `router` until `stop` is cancelled, then lets running requests end for a while.
-pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub(super) async fn serve(mut listener: Listener, router: Router, limits: Limits, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&mut listener, &room) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else { continue };
         let router = router.clone().layer(Extension(ConnectInfo(peer)));
@@ -58,9 +58,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
 
 /// The next connection, once there is room for it; `None` when accepting failed and is worth another try.
 async fn accept(
-    listener: &TcpListener,
+    listener: &mut Listener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> Option<(Connection, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, permit)),
@@ -73,7 +73,7 @@ async fn accept(
 }
 
 async fn serve_connection(
-    stream: TcpStream,
+    stream: Connection,
     router: Router,
     head_timeout: Duration,
     stop: CancellationToken,

@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
+use pintail_identity::tls;
 use pintail_types::{Error, JournalPosition, Result};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -49,14 +50,20 @@ impl Listener {
     ///
     /// # Errors
     /// When the address can't be bound.
-    pub(crate) fn start(core: &Arc<Core>, options: HttpOptions, stop: CancellationToken) -> Result<Self> {
-        let listener = listen(options.address)?;
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        transport: Transport,
+        options: HttpOptions,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let listener = tls::Listener::new(listen(options.address)?, options.security.clone());
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("an http listener without an address").with_source(error))?;
         let limits = Limits { connections: options.max_connections, head_timeout: options.read_timeout };
         let door = Arc::new(Door {
             core: Arc::clone(core),
+            transport,
             body_memory: BodyMemory::new(options.max_buffered_bytes.max(options.max_body_bytes)),
             requests: AtomicUsize::new(0),
             stop: stop.clone(),
@@ -92,6 +99,7 @@ fn router(door: Arc<Door>) -> Router {
 #[derive(Debug)]
 struct Door {
     core: Arc<Core>,
+    transport: Transport,
     options: HttpOptions,
     body_memory: BodyMemory,
     requests: AtomicUsize,
@@ -158,7 +166,7 @@ impl Door {
     }
 
     fn note(&self, note: Note) {
-        self.core.accounting.noted(Transport::Http, note);
+        self.core.accounting.noted(self.transport, note);
     }
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
@@ -207,7 +215,7 @@ impl Door {
     }
 
     fn too_large(&self, bytes: usize) -> Response {
-        self.core.accounting.refused(Transport::Http, Reason::TooLarge, bytes);
+        self.core.accounting.refused(self.transport, Reason::TooLarge, bytes);
         let message = format!(
             "the body is over {} bytes: ingest.http.max_request_body_size",
             self.options.max_body_bytes
@@ -219,7 +227,7 @@ impl Door {
     async fn store(&self, peer: SocketAddr, body: &[u8]) -> Result<Response, Response> {
         let deadline = Instant::now() + self.options.write_timeout;
         let shard = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut intake = Intake::new(Arc::clone(&self.core), Transport::Http, shard);
+        let mut intake = Intake::new(Arc::clone(&self.core), self.transport, shard);
         let mut progress = Progress::default();
         let mut parts = body::parts(body);
         let mut frames = Vec::with_capacity(BATCH_PACKETS);
@@ -237,7 +245,7 @@ impl Door {
                 None => tokio::task::yield_now().await,
                 Some(None) => break,
                 Some(Some(Part::Unreadable(reason, bytes))) => {
-                    self.core.accounting.refused(Transport::Http, reason, bytes.len());
+                    self.core.accounting.refused(self.transport, reason, bytes.len());
                     progress.rejected += 1;
                     progress.malformed += 1;
                 }
@@ -261,7 +269,7 @@ impl Door {
         // What came before is stored already, so it is worth waiting; the first batch was admitted above.
         let _ = tokio::time::timeout_at(deadline, self.core.lake.admitted()).await;
         let bytes = frames.iter().map(|frame| frame.bytes.len()).sum();
-        self.core.accounting.received(Transport::Http, frames.len(), bytes);
+        self.core.accounting.received(self.transport, frames.len(), bytes);
         let receipt = intake.store(frames, WhenFull::Drop).unwrap_or_default();
         progress.add(receipt, frames.len());
         if progress.dropped > 0 {

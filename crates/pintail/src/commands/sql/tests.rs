@@ -46,16 +46,3 @@ fn rows_past_the_look_ahead_are_written_at_once() {
     let text = written(OutputForm::Table, &[batch(0..1500), batch(1500..2500)]);
     assert_eq!(text.lines().count(), 2 + 2500 + 1);
 }
-
-#[test]
-fn urls_lead_to_a_plain_http_endpoint() {
-    for (url, wanted) in [
-        ("grpc://127.0.0.1:1", Some("http://127.0.0.1:1")),
-        ("grpc+tcp://h:2/", Some("http://h:2")),
-        ("h", Some("http://h:50055")),
-        ("grpc+tls://h:2", None),
-        ("postgres://h", None),
-    ] {
-        assert_eq!(http_url(url).ok().as_deref(), wanted, "{url}");
-    }
-}
