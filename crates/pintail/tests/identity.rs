@@ -45,7 +45,7 @@ fn with_users(directory: &Path, changes: Value) -> Server {
 fn users_log_in_at_every_query_listener() {
     let directory = tempfile::tempdir().unwrap();
     let server = with_users(directory.path(), json!({}));
-    let principal = "SELECT principal FROM system.queries WHERE state = 'running'";
+    let principal = "SELECT DISTINCT principal FROM system.queries";
     for (user, password, expected) in [
         ("ann", "a:b c", Some("ann")),
         ("bob", "bob's", Some("bob")),
@@ -82,13 +82,9 @@ fn those_who_guess_have_to_wait_at_all_listeners() {
         http::post_json(node, "/query", &[("Authorization", &format!("Bearer {token}"))], &query)
     };
     assert_eq!(ask("right").0, 200);
-    let statuses: Vec<u16> = (0..40).map(|_| ask("wrong").0).collect();
-    assert!(statuses.starts_with(&[401; 10]), "{statuses:?}");
+    let guesses = (0..1000).map(|_| ask("wrong").0).take_while(|status| *status == 401).count();
+    assert!((10..1000).contains(&guesses), "{guesses} guesses were free");
     let (status, body) = ask("right");
-    if status == 200 {
-        // So slow a machine that the bucket had filled meanwhile; the limit itself is tested with its own clock.
-        return;
-    }
     assert_eq!(status, 429, "{body}");
     assert!(body["error"].as_str().unwrap().contains("too many failed logins from 127.0.0.1: try again in"));
     let refused = server.sql(&["--token", "right", "-e", "SELECT 1"]);
