@@ -53,7 +53,9 @@ impl Access {
         let credentials = match (header(&AUTHORIZATION)?, &token) {
             (Some(value), _) => Credentials::from_authorization_header(value),
             (None, Some(Some(token))) => Credentials::Bearer(token),
-            (None, Some(None)) => Credentials::Malformed("the header auth-token-bin is not base64 of a token"),
+            (None, Some(None)) => {
+                Credentials::Malformed("the header auth-token-bin is not base64 of a token")
+            }
             (None, None) => Credentials::None,
         };
         let mut caller = self.caller_with(credentials, connection).await?;
