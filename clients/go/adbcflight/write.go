@@ -83,40 +83,40 @@ func (c *client) parameterRows() (string, error) {
 	return "", check.First(err, check.Equal(count(all), int64(3), "rows"))
 }
 
-// updates runs statements that change something, and compares the counts where they are wanted.
-func (c *client) updates(wanted bool, steps ...struct {
+// anyCount stands for a count that a statement need not tell.
+const anyCount = -1
+
+// step is a statement that changes something, and how many rows it must report.
+type step struct {
 	sql  string
 	rows int64
-}) error {
+}
+
+func (c *client) updates(steps ...step) error {
 	for _, step := range steps {
 		rows, err := c.update(c.connection, step.sql)
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.sql, err)
 		}
-		if wanted && rows != step.rows {
+		if step.rows != anyCount && rows != step.rows {
 			return fmt.Errorf("%s: %d rows instead of %d", step.sql, rows, step.rows)
 		}
 	}
 	return nil
 }
 
-type step = struct {
-	sql  string
-	rows int64
-}
-
 func (c *client) ddl() (string, error) {
-	return "", c.updates(false,
-		step{sql: "CREATE TABLE " + scratch + " (id BIGINT, name VARCHAR)"},
-		step{sql: "ALTER TABLE " + scratch + " RENAME COLUMN name TO label"},
-		step{sql: "CREATE VIEW " + scratch + "_view AS SELECT label FROM " + scratch},
-		step{sql: "DROP VIEW " + scratch + "_view"},
-		step{sql: "CREATE TABLE " + scratch + "_copy AS SELECT 1 AS one"},
-		step{sql: "DROP TABLE " + scratch + "_copy"})
+	return "", c.updates(
+		step{"CREATE TABLE " + scratch + " (id BIGINT, name VARCHAR)", anyCount},
+		step{"ALTER TABLE " + scratch + " RENAME COLUMN name TO label", anyCount},
+		step{"CREATE VIEW " + scratch + "_view AS SELECT label FROM " + scratch, anyCount},
+		step{"DROP VIEW " + scratch + "_view", anyCount},
+		step{"CREATE TABLE " + scratch + "_copy AS SELECT 1 AS one", anyCount},
+		step{"DROP TABLE " + scratch + "_copy", anyCount})
 }
 
 func (c *client) updateCounts() (string, error) {
-	return "", c.updates(true,
+	return "", c.updates(
 		step{"INSERT INTO " + scratch + " VALUES (1, 'a'), (2, 'b'), (3, NULL)", 3},
 		step{"UPDATE " + scratch + " SET label = 'c' WHERE id > 1", 2},
 		step{"DELETE FROM " + scratch + " WHERE id = 1", 1},
@@ -138,7 +138,7 @@ func (c *client) batch() (string, error) {
 	}
 	found, err := c.number(c.connection, "SELECT count(*) AS n FROM "+scratch+" WHERE label = 'bound'")
 	return "", check.First(err, check.Equal(found, int64(3), "rows found"),
-		c.updates(false, step{sql: "DROP TABLE " + scratch}))
+		c.updates(step{"DROP TABLE " + scratch, anyCount}))
 }
 
 func (c *client) write(table, mode string, rows arrow.RecordBatch) (int64, error) {
@@ -181,7 +181,7 @@ func (c *client) ingest() (string, error) {
 		}
 	}
 	_, err := c.write(table, adbc.OptionValueIngestModeCreate, rows)
-	return "", check.First(check.Fails(err, "AlreadyExists"), c.updates(false, step{sql: "DROP TABLE " + table}))
+	return "", check.First(check.Fails(err, "AlreadyExists"), c.updates(step{"DROP TABLE " + table, anyCount}))
 }
 
 func (c *client) telemetry() (string, error) {

@@ -58,9 +58,9 @@ final class Write {
             "inserted");
         equal(update(connection, "UPDATE " + TABLE + " SET value = 0 WHERE id > 1"), 2L, "updated");
         try (PreparedStatement statement = connection.prepareStatement("DELETE FROM " + TABLE + " WHERE id = ?")) {
-            for (long id : new long[] {3, 2, 2}) {
-                statement.setLong(1, id);
-                equal(statement.executeUpdate(), id == 2 && count() == 1 ? 0 : 1, "deleted");
+            for (int[] idAndCount : new int[][] {{3, 1}, {2, 1}, {2, 0}}) {
+                statement.setLong(1, idAndCount[0]);
+                equal(statement.executeUpdate(), idAndCount[1], "deleted rows with id " + idAndCount[0]);
             }
         }
         equal(count(), 1L, "rows");
