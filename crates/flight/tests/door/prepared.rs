@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int32Type, Int64Type};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, ProstMessageExt,
@@ -63,6 +63,19 @@ async fn parameters_that_do_not_fit_are_refused() {
     // A statement that is not prepared has nobody to bind its values.
     let error = client.execute("SELECT ? AS n".into(), None).await.unwrap_err().to_string();
     assert!(error.contains("prepare it"), "{error}");
+}
+
+#[tokio::test]
+async fn messages_to_the_server_may_be_long() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let mut prepared = client.prepare("SELECT length(CAST(? AS VARCHAR)) AS n".into(), None).await.unwrap();
+    // One row is one message.
+    let long = Arc::new(StringArray::from(vec!["x".repeat(17 << 20)])) as ArrayRef;
+    prepared.set_parameters(RecordBatch::try_from_iter([("1", long)]).unwrap()).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let rows = fetch(&mut client, &info).await.unwrap();
+    assert_eq!(rows[0].column(0).as_primitive::<Int32Type>().value(0), 17 << 20);
 }
 
 /// The answer to CreatePreparedStatement, and its `is_update`.

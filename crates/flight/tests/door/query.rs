@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    ActionClosePreparedStatementRequest, CommandPreparedStatementQuery, CommandStatementQuery,
+    ActionCancelQueryRequest, ActionClosePreparedStatementRequest, Any, CommandPreparedStatementQuery, CommandStatementQuery,
     ProstMessageExt,
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage, Ticket};
@@ -17,7 +17,7 @@ use prost::Message as _;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::server::{ADMIN, CALLS, Server, fetch, with_token};
+use crate::server::{ADMIN, CALLS, Server, act, fetch, with_token};
 
 /// Rows without end, for as long as a test lasts.
 const ENDLESS: &str = "SELECT a.value, repeat('x', 100) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
@@ -209,6 +209,10 @@ async fn a_cancelled_flight_ends_with_an_error_and_stays_cancelled() {
     for _ in 0..2 {
         assert_eq!(cancel(&server, ADMIN, &info).await, Ok(()));
     }
+    // The deprecated action does the same; in its result, too, 1 is CANCELLED.
+    let body = ActionCancelQueryRequest { info: info.encode_to_vec().into() }.as_any().encode_to_vec();
+    let results = act(&mut server.plain_client().await, ADMIN, "CancelQuery", body).await.unwrap();
+    assert_eq!(Any::decode(results[0].clone()).unwrap().value, &b"\x08\x01"[..]);
     let error = stream.try_for_each(|_| async { Ok(()) }).await.unwrap_err();
     assert!(error.to_string().to_lowercase().contains("cancel"), "{error}");
     assert_eq!(settled(&server).await, [QueryState::Cancelled]);
