@@ -6,8 +6,8 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, ActionClosePreparedStatementRequest, Any, CommandPreparedStatementQuery, CommandStatementQuery,
-    ProstMessageExt,
+    ActionCancelQueryRequest, ActionClosePreparedStatementRequest, Any, CommandPreparedStatementQuery,
+    CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage, Ticket};
 use futures::TryStreamExt;
