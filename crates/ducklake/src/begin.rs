@@ -35,7 +35,7 @@ pub(crate) fn begin(
         }
         None => {
             let schema = tables::find_schema(connection, schema_name)?;
-            (schema.map_or(placeholder, |(id, _)| id), placeholder, Vec::new(), 1)
+            (schema.map_or(placeholder, |schema| schema.id), placeholder, Vec::new(), 1)
         }
     };
     let field_ids = columns::assign_ids(&nodes, &live, next_id)?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use datafusion_ducklake::MetadataWriter;
+use datafusion_ducklake::{MetadataWriter, SnapshotCommitMetadata};
 use parking_lot::Mutex;
 use pintail_types::{Result, SnapshotId};
 
@@ -270,7 +270,9 @@ impl Catalog {
         if !missing {
             return Ok(false);
         }
-        let change = self.database().commit_if_changed(|commit| define::tables(commit, schema, tables));
+        let change = self.database().commit_if_changed(&SnapshotCommitMetadata::default(), |commit| {
+            define::tables(commit, schema, tables)
+        });
         Ok(self.at(change)?.is_some())
     }
 
@@ -281,7 +283,9 @@ impl Catalog {
         if !missing {
             return Ok(false);
         }
-        let change = self.database().commit_if_changed(|commit| define::views(commit, schema, views));
+        let change = self.database().commit_if_changed(&SnapshotCommitMetadata::default(), |commit| {
+            define::views(commit, schema, views)
+        });
         Ok(self.at(change)?.is_some())
     }
 
@@ -319,11 +323,11 @@ impl Catalog {
         &self.inner.database
     }
 
-    fn read<T>(&self, read: impl FnOnce(&rusqlite::Connection) -> CatalogResult<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&rusqlite::Connection) -> CatalogResult<T>) -> Result<T> {
         self.at(self.database().read(read))
     }
 
-    fn at<T>(&self, result: CatalogResult<T>) -> Result<T> {
+    pub(crate) fn at<T>(&self, result: CatalogResult<T>) -> Result<T> {
         result.map_err(|error| error.at(self.inner.path.display()))
     }
 }

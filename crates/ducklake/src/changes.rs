@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 /// One change of a snapshot. The order of the variants is the order in which they are written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
+    DroppedSchema(i64),
+    DroppedTable(i64),
     DroppedView(i64),
     CreatedSchema(String),
     CreatedTable(String, String),
@@ -26,6 +28,8 @@ pub(crate) enum Change {
 impl Change {
     fn text(&self) -> String {
         match self {
+            Self::DroppedSchema(id) => format!("dropped_schema:{id}"),
+            Self::DroppedTable(id) => format!("dropped_table:{id}"),
             Self::DroppedView(id) => format!("dropped_view:{id}"),
             Self::CreatedSchema(name) => format!("created_schema:{}", quoted(name)),
             Self::CreatedTable(schema, name) => format!("created_table:{}.{}", quoted(schema), quoted(name)),

@@ -22,6 +22,8 @@ pub(crate) struct ColumnNode {
     pub(crate) nullable: bool,
     /// Index of the parent among the nodes.
     pub(crate) parent: Option<usize>,
+    /// The literal that stands in rows which have no value of their own.
+    pub(crate) default: Option<String>,
 }
 
 /// A live row of `ducklake_column`.
@@ -35,16 +37,19 @@ pub(crate) struct LiveColumn {
     pub(crate) initial_default: Option<String>,
 }
 
-/// The nodes of Arrow fields, depth first. Text with the extension name `arrow.json` is `json`.
+/// The nodes of Arrow fields, depth first. Text with the extension name `arrow.json` is `json`, with `arrow.uuid`
+/// it is `uuid`.
 pub(crate) fn nodes_of_fields<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Result<Vec<ColumnNode>> {
     let mut nodes = Vec::new();
     for field in fields {
         let first = nodes.len();
         push_nodes(field.name(), field.data_type(), field.is_nullable(), None, &mut nodes)?;
-        if field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.json")
-            && nodes[first].column_type == "varchar"
-        {
-            "json".clone_into(&mut nodes[first].column_type);
+        if nodes[first].column_type == "varchar" {
+            match field.metadata().get("ARROW:extension:name").map(String::as_str) {
+                Some("arrow.json") => "json".clone_into(&mut nodes[first].column_type),
+                Some("arrow.uuid") => "uuid".clone_into(&mut nodes[first].column_type),
+                _ => {}
+            }
         }
     }
     Ok(nodes)
@@ -69,7 +74,7 @@ fn push_nodes(
 ) -> Result<()> {
     let index = nodes.len();
     let column_type = official_type(data_type)?;
-    nodes.push(ColumnNode { name: name.to_owned(), column_type, nullable, parent });
+    nodes.push(ColumnNode { name: name.to_owned(), column_type, nullable, parent, default: None });
     match data_type {
         DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
             push_nodes("element", element.data_type(), element.is_nullable(), Some(index), nodes)
@@ -281,8 +286,8 @@ pub(crate) fn insert_column(
             ids[index],
             node.name,
             node.column_type,
-            None::<String>,
-            "NULL",
+            node.default,
+            node.default.as_deref().unwrap_or("NULL"),
             node.nullable,
             node.parent.map(|parent| ids[parent]),
             if nested { "" } else { "literal" },

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::changes::{Change, changes_made};
 use crate::error::{CatalogError, Result};
+use crate::inlined;
 use crate::layout;
 use crate::sql;
 use crate::time::snapshot_time;
@@ -126,6 +127,7 @@ impl<'c> Commit<'c> {
         let schema_version = self.head.schema_version + i64::from(self.schema_changed);
         for table_id in &self.reshaped_tables {
             self.execute(sql::INSERT_SCHEMA_VERSION, params![snapshot, schema_version, table_id])?;
+            inlined::follow_columns(&self, *table_id, schema_version)?;
         }
         for (key, value) in metadata {
             layout::set_metadata(&self.transaction, key, value)?;

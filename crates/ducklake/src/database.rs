@@ -116,6 +116,7 @@ impl Database {
     /// As [`Database::commit`], but adds no snapshot when `change` recorded no change; `None` then.
     pub(crate) fn commit_if_changed(
         &self,
+        about: &SnapshotCommitMetadata,
         change: impl FnOnce(&mut Commit<'_>) -> Result<()>,
     ) -> Result<Option<i64>> {
         let mut writer = self.writer()?;
@@ -124,7 +125,7 @@ impl Database {
         if commit.is_empty() {
             return Ok(None);
         }
-        commit.finish(&SnapshotCommitMetadata::default(), &[]).map(Some)
+        commit.finish(about, &[]).map(Some)
     }
 }
 

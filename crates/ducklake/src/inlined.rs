@@ -1,7 +1,8 @@
 //! Rows and deletes that DuckDB keeps in the catalog itself.
 //!
 //! `ducklake_inlined_data_<table>_<version>` holds small inserts, `ducklake_inlined_delete_<table>`
-//! small deletes from Parquet files. This crate writes neither; it ends and counts what is there.
+//! small deletes from Parquet files. This crate writes neither; it ends and counts what is there, and
+//! makes room for the rows of a table that changes its columns.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +10,7 @@ use datafusion_ducklake::InlinedRowRef;
 use rusqlite::{Connection, params};
 
 use crate::changes::touches;
+use crate::columns::live_columns;
 use crate::commit::Commit;
 use crate::error::{CatalogError, Result};
 use crate::sql;
@@ -47,6 +49,36 @@ pub(crate) fn tables_with_names(connection: &Connection, table_id: i64) -> Resul
         tables.push(InlinedTable { name, names });
     }
     Ok(tables)
+}
+
+/// Makes the table for inlined rows of a new shape of a table, if there is one of an older shape: DuckDB puts rows
+/// into the newest by position, without a look at its columns.
+pub(crate) fn follow_columns(commit: &Commit<'_>, table_id: i64, schema_version: i64) -> Result<()> {
+    if tables(commit.connection(), table_id)?.is_empty() {
+        return Ok(());
+    }
+    let columns = live_columns(commit.connection(), table_id)?;
+    let columns: String = columns
+        .iter()
+        .filter(|column| column.parent.is_none())
+        .map(|column| format!(", {} {}", quoted(&column.name), inlined_type(&column.column_type)))
+        .collect();
+    let name = format!("ducklake_inlined_data_{table_id}_{schema_version}");
+    commit.connection().execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT{columns})",
+        quoted(&name)
+    ))?;
+    commit.execute(sql::INSERT_INLINED_TABLE, params![table_id, name, schema_version])?;
+    Ok(())
+}
+
+/// How DuckDB keeps inlined values of a type in SQLite.
+fn inlined_type(column_type: &str) -> &'static str {
+    match column_type.to_ascii_lowercase().as_str() {
+        "boolean" | "int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" => "BIGINT",
+        "blob" => "BLOB",
+        _ => "VARCHAR",
+    }
 }
 
 /// The table that holds inlined deletes from a table's files, if it exists.
@@ -89,7 +121,7 @@ pub(crate) fn end_all(commit: &Commit<'_>, table_id: i64) -> Result<usize> {
     Ok(ended)
 }
 
-/// Whether inlined rows of the table came or went after `base`.
+/// Whether inlined rows of the table, or rows of its files by inlined deletes, came or went after `base`.
 pub(crate) fn changed_since(connection: &Connection, table_id: i64, base: i64) -> Result<bool> {
     for name in tables(connection, table_id)? {
         let changed = format!(
@@ -100,7 +132,11 @@ pub(crate) fn changed_since(connection: &Connection, table_id: i64, base: i64) -
             return Ok(true);
         }
     }
-    Ok(false)
+    let Some(name) = delete_table(connection, table_id)? else {
+        return Ok(false);
+    };
+    let deleted = format!("SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot > $1)", quoted(&name));
+    Ok(connection.query_row(&deleted, [base], |row| row.get(0))?)
 }
 
 /// Ends the inlined rows in `rows` that were live at `base`; returns how many. Rows that are not there

@@ -13,6 +13,7 @@
 //!   else it is a conflict.
 //! - Nothing but integers stands in an integer column, and no counter of the head is NULL.
 
+mod alter;
 mod append;
 mod begin;
 mod catalog;
@@ -24,11 +25,13 @@ mod compaction;
 mod database;
 mod define;
 mod deletes;
+mod drops;
 mod error;
 mod files;
 mod inlined;
 mod layout;
 mod provider;
+mod schema_changes;
 mod settings;
 mod snapshots;
 mod specs;
@@ -42,4 +45,5 @@ mod writer;
 pub use append::{AppendTarget, AppendedFiles};
 pub use catalog::{Catalog, CatalogOptions, CommitExtras, Head, TableSpec, TableStatistics, ViewSpec};
 pub use check::Problem;
+pub use schema_changes::{Existing, NewColumn, SchemaChange, TableName};
 pub use snapshots::SnapshotInfo;

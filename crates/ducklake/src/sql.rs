@@ -47,6 +47,20 @@ pub(crate) const INSERT_TABLE: &str = "INSERT INTO ducklake_table \
      (table_id, table_uuid, begin_snapshot, end_snapshot, schema_id, table_name, path, path_is_relative) \
      VALUES ($1, $2, $3, NULL, $4, $5, $6, 1)";
 
+pub(crate) const END_TABLE: &str =
+    "UPDATE ducklake_table SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const RENAME_TABLE: &str = "INSERT INTO ducklake_table \
+     SELECT table_id, table_uuid, $1, NULL, schema_id, $2, path, path_is_relative \
+     FROM ducklake_table WHERE table_id = $3 AND end_snapshot = $1";
+pub(crate) const END_SCHEMA: &str =
+    "UPDATE ducklake_schema SET end_snapshot = $1 WHERE schema_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_COLUMNS: &str =
+    "UPDATE ducklake_column SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_TAGS: &str =
+    "UPDATE ducklake_tag SET end_snapshot = $1 WHERE object_id = $2 AND end_snapshot IS NULL";
+pub(crate) const END_COLUMN_TAGS: &str =
+    "UPDATE ducklake_column_tag SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
+
 pub(crate) const LIVE_COLUMNS: &str = "SELECT column_id, column_name, column_type, nulls_allowed, \
      parent_column, initial_default FROM ducklake_column WHERE table_id = $1 AND end_snapshot IS NULL \
      ORDER BY column_order, column_id";
@@ -60,6 +74,16 @@ pub(crate) const RETYPE_COLUMN: &str = "INSERT INTO ducklake_column \
      SELECT column_id, $1, NULL, table_id, column_order, column_name, $2, initial_default, default_value, \
             nulls_allowed, parent_column, default_value_type, default_value_dialect \
      FROM ducklake_column WHERE table_id = $3 AND column_id = $4 AND end_snapshot = $1";
+pub(crate) const RENAME_COLUMN: &str = "INSERT INTO ducklake_column \
+     SELECT column_id, $1, NULL, table_id, column_order, $2, column_type, initial_default, default_value, \
+            nulls_allowed, parent_column, default_value_type, default_value_dialect \
+     FROM ducklake_column WHERE table_id = $3 AND column_id = $4 AND end_snapshot = $1";
+pub(crate) const SPECS_ON_COLUMN: &str = "SELECT EXISTS(SELECT 1 FROM ducklake_partition_info i \
+     JOIN ducklake_partition_column c ON c.partition_id = i.partition_id AND c.table_id = i.table_id \
+     WHERE i.table_id = $1 AND i.end_snapshot IS NULL AND c.column_id = $2) \
+     OR EXISTS(SELECT 1 FROM ducklake_sort_info i \
+     JOIN ducklake_sort_expression e ON e.sort_id = i.sort_id AND e.table_id = i.table_id \
+     WHERE i.table_id = $1 AND i.end_snapshot IS NULL AND lower(e.expression) = lower($3))";
 pub(crate) const END_COLUMN: &str = "UPDATE ducklake_column SET end_snapshot = $1 \
      WHERE table_id = $2 AND column_id = $3 AND end_snapshot IS NULL";
 
@@ -116,6 +140,8 @@ pub(crate) const INSERT_FILE_STATS: &str = "INSERT INTO ducklake_file_column_sta
 pub(crate) const INSERT_PARTITION_VALUE: &str = "INSERT INTO ducklake_file_partition_value \
      (data_file_id, table_id, partition_key_index, partition_value) VALUES ($1, $2, $3, $4)";
 pub(crate) const FILES_CHANGED_SINCE: &str = "SELECT EXISTS(SELECT 1 FROM ducklake_data_file \
+     WHERE table_id = $1 AND (begin_snapshot > $2 OR end_snapshot > $2)) \
+     OR EXISTS(SELECT 1 FROM ducklake_delete_file \
      WHERE table_id = $1 AND (begin_snapshot > $2 OR end_snapshot > $2))";
 pub(crate) const END_TABLE_FILES: &str =
     "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
@@ -150,6 +176,8 @@ pub(crate) const LIVE_ROWS_IN_FILES: &str = "SELECT coalesce(sum(f.record_count)
 pub(crate) const INLINED_TABLES: &str =
     "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = $1 ORDER BY schema_version";
 
+pub(crate) const INSERT_INLINED_TABLE: &str =
+    "INSERT INTO ducklake_inlined_data_tables (table_id, table_name, schema_version) VALUES ($1, $2, $3)";
 pub(crate) const INLINED_VERSIONS: &str = "SELECT i.table_name, max(v.begin_snapshot) \
      FROM ducklake_inlined_data_tables i LEFT JOIN ducklake_schema_versions v \
        ON v.table_id = i.table_id AND v.schema_version <= i.schema_version \
@@ -179,5 +207,8 @@ pub(crate) const LIVE_TABLES: &str = "SELECT t.table_id, t.table_name FROM duckl
      WHERE lower(s.schema_name) = lower($1) AND t.end_snapshot IS NULL ORDER BY t.table_name";
 pub(crate) const TABLE_IN_SCHEMA: &str = "SELECT table_id FROM ducklake_table \
      WHERE schema_id = $1 AND lower(table_name) = lower($2) AND end_snapshot IS NULL";
+pub(crate) const LIVE_VIEWS: &str = "SELECT v.view_id, v.view_name FROM ducklake_view v \
+     JOIN ducklake_schema s ON s.schema_id = v.schema_id AND s.end_snapshot IS NULL \
+     WHERE lower(s.schema_name) = lower($1) AND v.end_snapshot IS NULL ORDER BY v.view_name";
 pub(crate) const LIVE_FILE_TOTALS: &str = "SELECT count(*), coalesce(sum(file_size_bytes), 0) \
      FROM ducklake_data_file WHERE table_id = $1 AND end_snapshot IS NULL";

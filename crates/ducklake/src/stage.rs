@@ -8,7 +8,7 @@ use crate::changes::Change;
 use crate::columns::{ColumnNode, nodes_of_definitions};
 use crate::commit::Commit;
 use crate::error::{CatalogError, Result};
-use crate::tables::{self, Table};
+use crate::tables::{self, Table, WrittenIn};
 use crate::{deletes, files, inlined};
 
 /// What is to happen to one table.
@@ -29,6 +29,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) inlined_deletes: &'a [InlinedRowRef],
     /// Whether the files hold the rows that the inlined deletes end.
     pub(crate) inlined_flush: bool,
+    /// Where the files and delete files were written.
+    pub(crate) written_in: WrittenIn,
 }
 
 impl<'a> Stage<'a> {
@@ -54,6 +56,7 @@ impl<'a> Stage<'a> {
             positional_deletes: &[],
             inlined_deletes: &[],
             inlined_flush: false,
+            written_in: WrittenIn::Names,
         }
     }
 
@@ -143,6 +146,7 @@ fn commit_one(
             stage.mode,
         )?,
     };
+    let table = Table { written_in: stage.written_in, ..table };
     deletes::apply(commit, &table, data_path, stage.positional_deletes)?;
     let ended = inlined::end_rows(commit, table.id, stage.base_snapshot, stage.inlined_deletes)?;
     let (files, empty): (Vec<_>, Vec<_>) =

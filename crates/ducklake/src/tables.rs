@@ -23,6 +23,17 @@ pub(crate) struct Table {
     pub(crate) schema_name: String,
     pub(crate) schema_path: String,
     pub(crate) schema_path_is_relative: bool,
+    /// Where new files were written.
+    pub(crate) written_in: WrittenIn,
+}
+
+/// The directory that paths of new files start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrittenIn {
+    /// `<schema>/<table>/` by their names, where `DuckLakeTableWriter` writes.
+    Names,
+    /// The table's own directory.
+    OwnDirectory,
 }
 
 impl Table {
@@ -37,6 +48,7 @@ impl Table {
             schema_name: row.get(6)?,
             schema_path: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
             schema_path_is_relative: row.get::<_, Option<bool>>(8)?.unwrap_or(true),
+            written_in: WrittenIn::Names,
         })
     }
 
@@ -67,14 +79,13 @@ impl Table {
         }
     }
 
-    /// How the catalog names a file that `DuckLakeTableWriter` put at `path`, and whether that is
-    /// relative to the table.
+    /// How the catalog names a new file at `path`, and whether that is relative to the table.
     ///
-    /// The writer builds directories from names. A table that was renamed, or that DuckDB keeps under
+    /// `DuckLakeTableWriter` builds directories from names. A table that was renamed, or that DuckDB keeps under
     /// an id because its name has special characters, lies elsewhere; its new files are named absolutely.
     pub(crate) fn file_path(&self, data_path: &str, path: &str, is_relative: bool) -> (String, bool) {
-        if !is_relative {
-            return (path.to_owned(), false);
+        if !is_relative || self.written_in == WrittenIn::OwnDirectory {
+            return (path.to_owned(), is_relative);
         }
         let written_in = format!("{data_path}{}/{}/", self.schema_name, self.name);
         match self.directory(data_path) == written_in {
@@ -84,24 +95,64 @@ impl Table {
     }
 }
 
-/// The id and name of a live schema.
-pub(crate) fn find_schema(connection: &Connection, name: &str) -> Result<Option<(i64, String)>> {
+/// A live schema and where its files lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schema {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    path: String,
+    path_is_relative: bool,
+}
+
+impl Schema {
+    /// The live schema of this name, or what to say when there is none.
+    pub(crate) fn existing(connection: &Connection, name: &str) -> Result<Self> {
+        find_schema(connection, name)?
+            .ok_or_else(|| CatalogError::NotFound(format!("schema {name} does not exist")))
+    }
+
+    /// The directory of a table that is to be made here, ending with `/`.
+    pub(crate) fn directory_of(&self, data_path: &str, table: &str, uuid: &str) -> String {
+        let root = if self.path_is_relative { data_path } else { "" };
+        format!("{root}{}{}", self.path, directory_name(table, uuid))
+    }
+}
+
+/// The live schema of this name.
+pub(crate) fn find_schema(connection: &Connection, name: &str) -> Result<Option<Schema>> {
     let mut statement = connection.prepare_cached(sql::FIND_SCHEMA)?;
-    Ok(statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    let found = statement.query_row([name], |row| {
+        Ok(Schema {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            path: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            path_is_relative: row.get::<_, Option<bool>>(3)?.unwrap_or(true),
+        })
+    });
+    Ok(found.optional()?)
 }
 
 /// The id of a schema, which is made when it does not exist; and whether it was made.
 pub(crate) fn ensure_schema(commit: &mut Commit<'_>, name: &str) -> Result<(i64, bool)> {
-    if let Some((id, _)) = find_schema(commit.connection(), name)? {
-        return Ok((id, false));
+    if let Some(schema) = find_schema(commit.connection(), name)? {
+        return Ok((schema.id, false));
     }
     validate_name(name, "Schema")?;
     let id = commit.next_catalog_id();
     let uuid = Uuid::now_v7().to_string();
-    commit.execute(sql::INSERT_SCHEMA, params![id, uuid, commit.snapshot(), name, format!("{name}/")])?;
+    let path = directory_name(name, &uuid);
+    commit.execute(sql::INSERT_SCHEMA, params![id, uuid, commit.snapshot(), name, path])?;
     commit.change_schema();
     commit.record(Change::CreatedSchema(name.to_owned()));
     Ok((id, true))
+}
+
+/// The directory of a schema or table, as DuckDB names it: a name with other characters than letters, digits,
+/// `_` and `-` gives way to the uuid.
+pub(crate) fn directory_name(name: &str, uuid: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    let name = if !name.is_empty() && name.chars().all(is_plain) { name } else { uuid };
+    format!("{name}/")
 }
 
 /// Makes a table with columns 1, 2, …; the schema too when it does not exist. Returns the table's id.
@@ -112,6 +163,18 @@ pub(crate) fn create_table(
     nodes: &[ColumnNode],
     ids: &[i64],
 ) -> Result<i64> {
+    create_table_with_uuid(commit, schema, name, nodes, ids, &Uuid::now_v7().to_string())
+}
+
+/// As [`create_table`], for a table whose files are written already: its directory follows from the uuid.
+pub(crate) fn create_table_with_uuid(
+    commit: &mut Commit<'_>,
+    schema: &str,
+    name: &str,
+    nodes: &[ColumnNode],
+    ids: &[i64],
+    uuid: &str,
+) -> Result<i64> {
     validate_name(name, "Table")?;
     if nodes.is_empty() {
         return Err(CatalogError::Invalid(format!("table {name} has no columns")));
@@ -121,8 +184,7 @@ pub(crate) fn create_table(
     }
     let (schema_id, _) = ensure_schema(commit, schema)?;
     let id = commit.next_catalog_id();
-    let uuid = Uuid::now_v7().to_string();
-    let path = format!("{name}/");
+    let path = directory_name(name, uuid);
     commit.execute(sql::INSERT_TABLE, params![id, uuid, commit.snapshot(), schema_id, name, path])?;
     for index in 0..nodes.len() {
         columns::insert_column(commit, id, nodes, ids, index)?;

@@ -130,10 +130,10 @@ impl MetadataWriter for Writer {
         _path: Option<&str>,
         _snapshot_id: i64,
     ) -> LakeResult<(i64, bool)> {
-        if let Some((id, _)) =
+        if let Some(schema) =
             self.catalog.database().read(|connection| tables::find_schema(connection, name))?
         {
-            return Ok((id, false));
+            return Ok((schema.id, false));
         }
         let (_, made) =
             self.commit(&SnapshotCommitMetadata::default(), |commit, _| tables::ensure_schema(commit, name))?;

@@ -1,36 +1,64 @@
 //! The catalogs as one principal sees them: what it may not see does not exist.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
+use datafusion::execution::SessionState;
 use pintail_identity::Principal;
 
 use crate::storage::StorageCatalog;
 use crate::system::{SYSTEM_SCHEMA, SystemSchema, SystemTables};
+use crate::temporary::{TEMPORARY_CATALOG, TemporaryCatalog, TemporaryTables};
+use crate::views::{ViewPlanner, WithViews};
 
-/// The catalogs of one principal. The first catalog also has schema `system`.
+/// The catalogs of one session. The first catalog also has schema `system`; temporary tables have one of their own,
+/// once there are any.
 #[derive(Debug)]
 pub(crate) struct SessionCatalogs {
     catalogs: Vec<(String, Arc<dyn CatalogProvider>)>,
+    temporary: TemporaryCatalog,
 }
 
 impl SessionCatalogs {
-    pub(crate) fn new(all: &[StorageCatalog], system: &Arc<SystemTables>, principal: &Principal) -> Self {
+    /// The catalogs that `principal` may see. Views are planned in states made of `template`.
+    pub(crate) fn new(
+        all: &[StorageCatalog],
+        system: &Arc<SystemTables>,
+        principal: &Principal,
+        temporary: &Arc<TemporaryTables>,
+        template: &SessionState,
+    ) -> Arc<Self> {
+        let temporary = TemporaryCatalog(Arc::clone(temporary));
+        Arc::new_cyclic(|own| {
+            let catalogs = Self::visible(all, system, principal, template, own);
+            Self { catalogs, temporary }
+        })
+    }
+
+    fn visible(
+        all: &[StorageCatalog],
+        system: &Arc<SystemTables>,
+        principal: &Principal,
+        template: &SessionState,
+        own: &Weak<Self>,
+    ) -> Vec<(String, Arc<dyn CatalogProvider>)> {
         let mut catalogs: Vec<(String, Arc<dyn CatalogProvider>)> = all
             .iter()
             .filter(|catalog| !catalog.admin_only || principal.is_admin())
             .map(|catalog| (catalog.name.clone(), Arc::clone(&catalog.provider)))
             .collect();
-        if let Some((_, first)) = catalogs.first_mut() {
+        if let Some((name, first)) = catalogs.first_mut() {
+            let planner = ViewPlanner::new(template.clone(), Weak::clone(own), name.clone());
+            let inner = Arc::new(WithViews { inner: Arc::clone(first), planner: Arc::new(planner) });
             let system = SystemSchema { tables: Arc::clone(system), principal: principal.clone() };
-            *first = Arc::new(WithSystem { inner: Arc::clone(first), system: Arc::new(system) });
+            *first = Arc::new(WithSystem { inner, system: Arc::new(system) });
         }
-        Self { catalogs }
+        catalogs
     }
 }
 
 impl CatalogProviderList for SessionCatalogs {
-    /// Sessions only read: nothing is registered.
+    /// What there is comes from the storage: nothing is registered.
     fn register_catalog(
         &self,
         _name: String,
@@ -40,10 +68,14 @@ impl CatalogProviderList for SessionCatalogs {
     }
 
     fn catalog_names(&self) -> Vec<String> {
-        self.catalogs.iter().map(|(name, _)| name.clone()).collect()
+        let temporary = (!self.temporary.is_empty()).then(|| TEMPORARY_CATALOG.to_owned());
+        self.catalogs.iter().map(|(name, _)| name.clone()).chain(temporary).collect()
     }
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        if name == TEMPORARY_CATALOG && !self.temporary.is_empty() {
+            return Some(Arc::new(self.temporary.clone()));
+        }
         self.catalogs.iter().find(|(own, _)| own == name).map(|(_, catalog)| Arc::clone(catalog))
     }
 }

@@ -27,6 +27,7 @@ use crate::session::{Session, SessionOptions};
 use crate::sql_types::ForeignTypes;
 use crate::storage::{LakeStorage, Storage, StorageCatalog};
 use crate::system::{QueriesTable, SystemTable, SystemTables};
+use crate::temporary::TemporaryTables;
 
 /// Rows of a batch between two steps of a plan. Half of DataFusion's default: telemetry rows with payloads are
 /// wide, a dozen batches are under way in a plan, and the memory of those that are read is in no pool.
@@ -64,6 +65,8 @@ pub struct Engine {
     registry: Arc<QueryRegistry>,
     node_facts: RwLock<Option<Arc<dyn NodeFacts>>>,
     query_timeout: Option<Duration>,
+    /// Memory for the operators of all queries and for temporary tables.
+    memory_bytes: usize,
 }
 
 impl Engine {
@@ -104,6 +107,7 @@ impl Engine {
             registry,
             node_facts: RwLock::new(None),
             query_timeout: options.query_timeout,
+            memory_bytes: usize::try_from(options.memory_bytes).unwrap_or(usize::MAX),
         }))
     }
 
@@ -168,6 +172,11 @@ impl Engine {
 
     pub(crate) const fn query_timeout(&self) -> Option<Duration> {
         self.query_timeout
+    }
+
+    /// What a new session keeps its own tables in.
+    pub(crate) fn temporary_tables(&self) -> TemporaryTables {
+        TemporaryTables::new(&self.runtime_env.memory_pool, self.memory_bytes)
     }
 
     /// The shared environment, with a pool that records what one query holds of the shared memory.

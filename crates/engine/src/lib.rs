@@ -3,7 +3,9 @@
 //! Every door goes the same way: [`Engine`] → [`Session`] (who asks, through what) → [`Statement`]
 //! (planned once, its schema known) → [`QueryStream`] (rows, pulled by the reader). What holds on it:
 //!
-//! - Only SELECT, EXPLAIN, SHOW and DESCRIBE are let through, by their syntax tree; nothing reads files.
+//! - Statements are let through by their syntax tree: those that read, and those that change user tables or a setting
+//!   of the session. Nothing reads files of the machine.
+//! - Who may change tables is decided at every plan and every execution; an execution changes all it says or nothing.
 //! - What a session's principal may not see does not exist in its catalogs.
 //! - All scans of one execution read one moment of the lake.
 //! - The schema that a statement announces is that of every batch; see [`wire_schema`].
@@ -34,7 +36,9 @@ mod statement;
 mod storage;
 mod stream;
 mod system;
+mod temporary;
 mod update;
+mod views;
 mod wire;
 
 pub use dialect::MAX_SQL_BYTES;
@@ -46,7 +50,7 @@ pub use registry::{MAX_HISTORY, MAX_QUEUED, QueryInfo, QueryRegistry, QueryState
 pub use session::{Session, SessionOptions};
 pub use settings::SettingValue;
 pub use statement::Statement;
-pub use storage::{Storage, StorageCatalog};
+pub use storage::{Storage, StorageCatalog, TableWriter};
 pub use stream::QueryStream;
 pub use system::{SYSTEM_SCHEMA, SystemTable};
 pub use update::{IfExists, IfMissing, IngestTarget};

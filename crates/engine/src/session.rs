@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use pintail_identity::Principal;
@@ -18,6 +20,7 @@ use crate::engine::Engine;
 use crate::registry::ActiveQuery;
 use crate::statement::Statement;
 use crate::stream::Limits;
+use crate::temporary::TemporaryTables;
 use crate::update::IngestTarget;
 use crate::wire::WireProfile;
 
@@ -45,7 +48,11 @@ struct Inner {
     /// What it has now: every change of a setting makes a new one.
     state: ArcSwap<SessionState>,
     query_timeout: Mutex<Option<Duration>>,
+    temporary: Arc<TemporaryTables>,
 }
+
+/// The numbers of the storage's and of the session's own tables.
+pub(crate) type Generation = (i64, u64);
 
 impl Session {
     pub(crate) fn new(
@@ -54,16 +61,19 @@ impl Session {
         door: &'static str,
         options: SessionOptions,
     ) -> Self {
-        let catalogs = SessionCatalogs::new(engine.catalogs(), engine.system(), &principal);
-        let mut state = engine.template().clone();
-        state.register_catalog_list(Arc::new(catalogs));
+        let temporary = Arc::new(engine.temporary_tables());
+        let template = engine.template();
+        let catalogs =
+            SessionCatalogs::new(engine.catalogs(), engine.system(), &principal, &temporary, template);
+        let mut state = template.clone();
+        state.register_catalog_list(catalogs);
         let initial = Arc::new(state);
         let state = ArcSwap::new(Arc::clone(&initial));
         let query_timeout = Mutex::new(engine.query_timeout());
-        Self(Arc::new(Inner { engine, principal, door, options, initial, state, query_timeout }))
+        Self(Arc::new(Inner { engine, principal, door, options, initial, state, query_timeout, temporary }))
     }
 
-    /// Plans `sql`: one SELECT, EXPLAIN, SHOW or DESCRIBE.
+    /// Plans `sql`: one statement that reads, or one that changes tables or a setting.
     ///
     /// # Errors
     /// `Invalid` for what does not parse or plan, with the position where it is known; `NotFound` for a
@@ -114,6 +124,48 @@ impl Session {
     /// The schema of names that have none.
     pub fn current_schema(&self) -> String {
         self.0.state.load().config_options().catalog.default_schema.clone()
+    }
+
+    /// Puts one moment of all tables into `config`. While the number that it gives stays, so do their columns.
+    pub(crate) async fn pin(&self, config: &mut SessionConfig) -> Result<Generation> {
+        let stored = self.engine().storage().pin(config).await?;
+        Ok((stored, self.0.temporary.generation()))
+    }
+
+    /// The session's own tables.
+    pub(crate) fn temporary(&self) -> &Arc<TemporaryTables> {
+        &self.0.temporary
+    }
+
+    /// The catalog that user tables and views are kept in.
+    pub(crate) fn lake_catalog(&self) -> &str {
+        self.0.engine.catalogs().first().map_or("", |catalog| catalog.name.as_str())
+    }
+
+    /// Runs `work`, which changes something, as the query `id`; gives the number of rows that it changed.
+    pub(crate) async fn run_update<F: Future<Output = Result<u64>> + Send + 'static>(
+        &self,
+        id: QueryId,
+        sql: &str,
+        work: impl FnOnce(Arc<RuntimeEnv>) -> F,
+    ) -> Result<u64> {
+        let engine = self.engine();
+        let query = self.begin(id, sql);
+        let (runtime_env, memory) = engine.query_memory();
+        let work = work(runtime_env);
+        let done = self
+            .limits(&query)
+            .guard(async {
+                query.admit().await?;
+                query.started(memory);
+                engine.runtime().run(work).await
+            })
+            .await;
+        if let Ok(rows) = &done {
+            query.delivered(usize::try_from(*rows).unwrap_or(usize::MAX), 0);
+        }
+        query.close(done.as_ref().map(|_| ()));
+        done.map_err(|error| error.of_query(id))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::CatalogProvider;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{CatalogProvider, TableProvider};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::object_store::ObjectStore;
 use datafusion::prelude::SessionConfig;
-use pintail_lake::Lake;
-use pintail_types::Result;
+use pintail_lake::{Author, Cut, Destination, Lake, RowChange, Rows, SchemaChange, TableName};
+use pintail_types::{Error, Result};
 
 /// A catalog of tables, as sessions see it.
 #[derive(Debug, Clone)]
@@ -34,6 +35,57 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Puts one consistent moment of all tables into `config`, for every scan of one execution to read.
     /// Gives a number that is another one whenever a table may have changed its columns.
     async fn pin(&self, config: &mut SessionConfig) -> Result<i64>;
+
+    /// What statements write to; none if all tables can only be read.
+    fn writer(&self) -> Option<Arc<dyn TableWriter>> {
+        None
+    }
+}
+
+/// The tables that statements make, fill and change. Every call changes all that it says or nothing.
+#[async_trait]
+pub trait TableWriter: Send + Sync + fmt::Debug {
+    /// Says no to statements that would change what the server itself keeps up.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    fn admit(&self, table: &TableName) -> Result<()>;
+
+    /// Changes schemas, tables or views. Gives whether there was anything to do.
+    async fn change_schema(&self, change: SchemaChange, author: &Author) -> Result<bool>;
+
+    /// Writes rows into a table and gives their number. Columns are found by name, absent ones are null.
+    async fn load(
+        &self,
+        table: &TableName,
+        destination: Destination,
+        columns: SchemaRef,
+        rows: Rows,
+        author: &Author,
+    ) -> Result<u64>;
+
+    /// Makes the rows of a table ready to be changed; to be called before the moment is pinned.
+    async fn settle_rows(&self, table: &TableName) -> Result<()>;
+
+    /// A table at the moment pinned in `config`, with [`Lake::ROW_ID`] as last column.
+    async fn rows_with_ids(
+        &self,
+        table: &TableName,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn TableProvider>>;
+
+    /// Changes rows that were read at the moment pinned in `config` and gives their number.
+    async fn change_rows(
+        &self,
+        table: &TableName,
+        change: RowChange,
+        config: &SessionConfig,
+        rows: Rows,
+        author: &Author,
+    ) -> Result<u64>;
+
+    /// Removes all rows as of the moment pinned in `config` and gives their number.
+    async fn truncate(&self, table: &TableName, config: &SessionConfig, author: &Author) -> Result<u64>;
 }
 
 /// A lake as the engine's storage.
@@ -70,4 +122,61 @@ impl Storage for LakeStorage {
         config.set_extension(cut);
         Ok(generation)
     }
+
+    fn writer(&self) -> Option<Arc<dyn TableWriter>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl TableWriter for LakeStorage {
+    fn admit(&self, table: &TableName) -> Result<()> {
+        Lake::admit_change(table)
+    }
+
+    async fn change_schema(&self, change: SchemaChange, author: &Author) -> Result<bool> {
+        self.0.change_schema(change, author).await
+    }
+
+    async fn load(
+        &self,
+        table: &TableName,
+        destination: Destination,
+        columns: SchemaRef,
+        rows: Rows,
+        author: &Author,
+    ) -> Result<u64> {
+        self.0.load(table, destination, &columns, rows, author).await
+    }
+
+    async fn settle_rows(&self, table: &TableName) -> Result<()> {
+        self.0.settle_rows(table).await
+    }
+
+    async fn rows_with_ids(
+        &self,
+        table: &TableName,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn TableProvider>> {
+        self.0.rows_with_ids(table, pinned(config)?.as_ref()).await
+    }
+
+    async fn change_rows(
+        &self,
+        table: &TableName,
+        change: RowChange,
+        config: &SessionConfig,
+        rows: Rows,
+        author: &Author,
+    ) -> Result<u64> {
+        self.0.change_rows(table, change, pinned(config)?.as_ref(), rows, author).await
+    }
+
+    async fn truncate(&self, table: &TableName, config: &SessionConfig, author: &Author) -> Result<u64> {
+        self.0.truncate(table, pinned(config)?.as_ref(), author).await
+    }
+}
+
+fn pinned(config: &SessionConfig) -> Result<Arc<Cut>> {
+    config.get_extension::<Cut>().ok_or_else(|| Error::internal("no moment of the lake is pinned"))
 }

@@ -10,8 +10,9 @@ use datafusion::datasource::TableProvider;
 use pintail_types::TelemetryTable;
 
 use crate::flush::MAIN;
-use crate::lake::Lake;
+use crate::lake::{Lake, blocking};
 use crate::table::{LakeTable, Shows};
+use crate::user_tables::{StoredView, TableName};
 use crate::views::{PlannedViews, View};
 use crate::volume::SchemaListing;
 
@@ -99,6 +100,10 @@ impl LakeSchema {
             .then_some(view)
     }
 
+    fn table_name(&self, name: &str) -> TableName {
+        TableName { schema: self.name.clone(), name: name.to_owned() }
+    }
+
     /// The telemetry tables of this moment.
     fn telemetry_tables(&self) -> BTreeSet<TelemetryTable> {
         self.table_names().iter().filter_map(|name| TelemetryTable::from_name(name)).collect()
@@ -142,15 +147,23 @@ impl SchemaProvider for LakeSchema {
         let cut = lake.cut().await.map_err(external)?;
         let stored = lake.volume.table(cut.snapshot(), &self.name, name).await.map_err(external)?;
         if let Some(table) = self.telemetry(name) {
-            let columns = stored.map(|stored| stored.schema());
-            let union = LakeTable::new(Arc::clone(lake), MAIN, name, Shows::Union(table), columns);
+            let union = LakeTable::new(Arc::clone(lake), MAIN, name, Shows::Union(table), stored);
             return Ok(Some(Arc::new(union)));
         }
         let Some(stored) = stored else { return Ok(None) };
         if stored.table_type() != datafusion::datasource::TableType::Base {
-            return Ok(Some(stored));
+            if self.provider.scope == Scope::Volume {
+                return Ok(Some(stored));
+            }
+            let (volume, view) = (Arc::clone(&lake.volume), self.table_name(name));
+            let read = move || volume.view_text(&view, cut.snapshot());
+            let text = blocking("reading a view", read).await.map_err(external)?;
+            return Ok(Some(match text {
+                Some(text) => Arc::new(StoredView::new(text, stored)),
+                None => stored,
+            }));
         }
-        let files = LakeTable::new(Arc::clone(lake), &self.name, name, Shows::Files, Some(stored.schema()));
+        let files = LakeTable::new(Arc::clone(lake), &self.name, name, Shows::Files, Some(stored));
         Ok(Some(Arc::new(files)))
     }
 }

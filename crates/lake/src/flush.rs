@@ -109,7 +109,7 @@ fn commit(
     let snapshot = volume.catalog.append_files(&appends, &about, extras).inspect_err(|error| {
         // Any other error may have come after the commit was durable: then the files must stay.
         if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Unsupported) {
-            parquet_files::discard(&volume.data_path, &appends);
+            parquet_files::discard(&appends);
         }
     })?;
     Ok((appends.iter().map(|append| append.files.len()).sum(), snapshot))

@@ -13,10 +13,12 @@ mod flush;
 mod hot;
 pub mod journal;
 mod lake;
+mod new_file;
 mod options;
 mod parquet_files;
 mod rows;
 mod table;
+mod user_tables;
 mod views;
 mod volume;
 
@@ -28,3 +30,7 @@ pub use hot::HotBufferOptions;
 pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};
 pub use lake::{Lake, LakeStats, LastCommit};
 pub use options::LakeOptions;
+pub use user_tables::{
+    Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,
+    TableName,
+};

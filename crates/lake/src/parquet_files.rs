@@ -4,7 +4,7 @@
 //! directories synced, before a commit names it; what a crash leaves under a hidden name is no file of the lake.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,26 +18,23 @@ use parquet::arrow::arrow_writer::{
     ArrowWriterOptions, InMemoryPageStore, PageKey, PageStore, PageStoreArgs, PageStoreFactory,
 };
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 use pintail_ducklake::{AppendTarget, AppendedFiles};
 use pintail_types::{Error, Result};
 use uuid::Uuid;
 
-use crate::durable_store::sync_directories;
-use crate::journal::io_error;
+use crate::new_file::{FileSize, NewFile, parquet_error};
 use crate::rows::{OrderedRows, TimeOrder};
 
 /// Rows of one row group, as DuckDB writes them.
-const ROW_GROUP_ROWS: usize = 122_880;
+pub(crate) const ROW_GROUP_ROWS: usize = 122_880;
 
 /// The same in bytes before compression: a reader holds a row group's column chunks at once, and rows with
 /// payloads are wide.
-const ROW_GROUP_BYTES: usize = 64 << 20;
-
-/// Bytes of a Parquet file after its metadata: the metadata's length and the magic word.
-const TRAILER: u64 = 8;
+pub(crate) const ROW_GROUP_BYTES: usize = 64 << 20;
 
 /// Bytes of a data page before compression: small enough that encoding and compressing it stay in a core's cache.
 const PAGE_BYTES: usize = 512 << 10;
@@ -67,7 +64,7 @@ pub(crate) fn write(
     let partition_id = day_partition(&target, schema)?;
     let table = Table {
         root: data_path,
-        directory: data_path.join(&target.schema_name).join(&target.table_name),
+        directory: PathBuf::from(&target.directory),
         schema: with_field_ids(schema, &target.column_ids),
         properties: properties(),
         column_ids: &target.column_ids,
@@ -76,7 +73,7 @@ pub(crate) fn write(
     let order = TimeOrder::of(batches)?;
     let files =
         order.days().map(|(day, rows)| table.write_day(day, &rows, partition_id)).collect::<Result<_>>()?;
-    Ok(AppendedFiles { target, files })
+    Ok(AppendedFiles { target, files, deletes: Vec::new() })
 }
 
 /// The id of the partition spec, when it is the one that telemetry tables have.
@@ -90,18 +87,19 @@ fn day_partition(target: &AppendTarget, schema: &Schema) -> Result<Option<i64>> 
         return Ok(Some(spec.partition_id));
     }
     Err(Error::conflict(format!(
-        "{}.{} is partitioned by something else than its date: set it back with ALTER TABLE … SET PARTITIONED BY (date)",
-        target.schema_name, target.table_name
+        "{} is partitioned by something else than its date: set it back with ALTER TABLE … SET PARTITIONED BY (date)",
+        target.table
     )))
 }
 
 /// Removes files that no commit names: the commit that was to name them did not happen.
-pub(crate) fn discard(data_path: &Path, appends: &[AppendedFiles]) {
-    for AppendedFiles { target, files } in appends {
-        let directory = data_path.join(&target.schema_name).join(&target.table_name);
-        for file in files {
-            if let Err(error) = fs::remove_file(directory.join(&file.path)) {
-                tracing::warn!(%error, file = file.path, "a file that no commit names could not be removed");
+pub(crate) fn discard(appends: &[AppendedFiles]) {
+    for AppendedFiles { target, files, deletes } in appends {
+        let directory = Path::new(&target.directory);
+        let deletes = deletes.iter().map(|entry| &entry.delete.path);
+        for path in files.iter().map(|file| &file.path).chain(deletes) {
+            if let Err(error) = fs::remove_file(directory.join(path)) {
+                tracing::warn!(%error, file = path, "a file that no commit names could not be removed");
             }
         }
     }
@@ -116,15 +114,20 @@ fn with_field_ids(schema: &Schema, column_ids: &[i64]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn properties() -> WriterProperties {
+/// How every file of a lake is written.
+pub(crate) fn lake_properties() -> WriterPropertiesBuilder {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         // Its pages are compressed from where they were encoded; those of version 1 are copied twice before.
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(level))
         .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+}
+
+fn properties() -> WriterProperties {
+    let mut properties = lake_properties();
     for (column, encoding) in UNIQUE_COLUMNS {
         let column = ColumnPath::from(column);
         properties = properties
@@ -142,7 +145,7 @@ fn properties() -> WriterProperties {
 /// Keeps the finished pages of a row group in memory, each in no more than it needs: the writer hands them over
 /// in buffers as large as the page was before compression.
 #[derive(Debug)]
-struct TightPages;
+pub(crate) struct TightPages;
 
 impl PageStoreFactory for TightPages {
     fn create(&self, _: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>, ParquetError> {
@@ -198,35 +201,13 @@ impl Table<'_> {
     }
 
     fn write_file(&self, path: &Path, rows: &OrderedRows<'_>) -> Result<FileSize> {
-        let at = |error: std::io::Error| io_error(path, &error);
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(at)?;
-        }
-        let hidden = path.with_extension("parquet.tmp");
-        let size = self.encode(&hidden, rows).inspect_err(|_| {
-            // It names nothing; a failure to remove it is the disk's, and told already.
-            let _ = fs::remove_file(&hidden);
-        })?;
-        fs::rename(&hidden, path).map_err(at)?;
-        sync_directories(path, self.root).map_err(at)?;
-        Ok(size)
-    }
-
-    fn encode(&self, path: &Path, rows: &OrderedRows<'_>) -> Result<FileSize> {
-        let at = |error: std::io::Error| io_error(path, &error);
-        let failed = |error: ParquetError| match error {
-            ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-                Ok(error) => io_error(path, &error),
-                Err(source) => Error::unavailable(format!("{}: {source}", path.display())),
-            },
-            other => Error::unavailable(format!("{}: {other}", path.display())),
-        };
-        let file = File::options().read(true).write(true).create_new(true).open(path).map_err(at)?;
+        let new = NewFile::create(path.to_owned())?;
+        let failed = |error| parquet_error(path, error);
         let options = ArrowWriterOptions::new()
             .with_properties(self.properties.clone())
             .with_page_store_factory(Arc::new(TightPages));
-        let mut writer =
-            ArrowWriter::try_new_with_options(&file, Arc::clone(&self.schema), options).map_err(failed)?;
+        let mut writer = ArrowWriter::try_new_with_options(new.file(), Arc::clone(&self.schema), options)
+            .map_err(failed)?;
         for batch in rows.batches(self.batch_rows) {
             let columns = batch?.columns().to_vec();
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
@@ -234,22 +215,6 @@ impl Table<'_> {
             writer.write(&batch).map_err(failed)?;
         }
         writer.close().map_err(failed)?;
-        file.sync_all().map_err(at)?;
-        size_of(&file).map_err(at)
+        new.publish(self.root)
     }
-}
-
-struct FileSize {
-    file: i64,
-    footer: i64,
-}
-
-/// The file's length and that of its metadata, from its trailer.
-fn size_of(file: &File) -> std::io::Result<FileSize> {
-    use std::os::unix::fs::FileExt as _;
-    let bytes = file.metadata()?.len();
-    let mut length = [0; 4];
-    file.read_exact_at(&mut length, bytes.saturating_sub(TRAILER))?;
-    let footer = i64::from(u32::from_le_bytes(length));
-    Ok(FileSize { file: i64::try_from(bytes).unwrap_or(i64::MAX), footer })
 }

@@ -24,6 +24,7 @@ use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
 use crate::cut::Cut;
 use crate::lake::Lake;
 use crate::rows::{conform, plain_text};
+use crate::user_tables::{self, is_uuid, shown};
 
 /// What [`STORAGE_VOLUME`] says of rows in memory.
 const BUFFER: &str = "buffer";
@@ -35,7 +36,12 @@ pub(crate) enum Shows {
     Union(TelemetryTable),
     /// What is in the volume.
     Files,
+    /// The same, with [`ROW_ID`] as last column.
+    FilesWithRowIds,
 }
+
+/// The column of the ids by which DuckLake knows the rows of a table.
+pub(crate) const ROW_ID: &str = "__pintail_row_id";
 
 /// A table of the lake. Its columns are those it had when it was looked up; its rows are those of the
 /// [`Cut`] that the execution brings.
@@ -46,23 +52,29 @@ pub(crate) struct LakeTable {
     name: String,
     shows: Shows,
     schema: SchemaRef,
+    /// The volume's table as it was when this one was looked up.
+    stored: Option<Arc<dyn TableProvider>>,
 }
 
 impl LakeTable {
-    /// The table with the `stored` columns of the volume; none when it has never been flushed.
+    /// The table with the columns of the volume's; none when it has never been flushed.
     pub(crate) fn new(
         lake: Arc<Lake>,
         schema_name: &str,
         name: &str,
         shows: Shows,
-        stored: Option<SchemaRef>,
+        stored: Option<Arc<dyn TableProvider>>,
     ) -> Self {
-        let schema = match (shows, stored) {
-            (Shows::Union(table), Some(stored)) => union_schema(&table.schema(), &stored),
+        let columns = stored.as_ref().map(|stored| stored.schema());
+        let schema = match (shows, columns) {
+            (Shows::Union(table), Some(columns)) => union_schema(&table.schema(), &columns),
             (Shows::Union(table), None) => union_schema(&table.schema(), &table.schema()),
-            (Shows::Files, stored) => stored.unwrap_or_else(|| Arc::new(Schema::empty())),
+            (Shows::Files, columns) => shown(&columns.unwrap_or_else(|| Arc::new(Schema::empty()))),
+            (Shows::FilesWithRowIds, columns) => {
+                with_row_id(&shown(&columns.unwrap_or_else(|| Arc::new(Schema::empty()))))
+            }
         };
-        Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema }
+        Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema, stored }
     }
 
     async fn cut(&self, state: &dyn Session) -> DataFusionResult<Arc<Cut>> {
@@ -83,20 +95,26 @@ impl LakeTable {
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let volume = &self.lake.volume;
         let stored = volume.table(cut.snapshot, &self.schema_name, &self.name).await.map_err(external)?;
-        let Some(stored) = stored else { return Ok(None) };
+        let Some(mut stored) = stored else { return Ok(None) };
+        if self.shows == Shows::FilesWithRowIds {
+            stored = user_tables::with_row_ids(&stored).map_err(external)?;
+        }
         let stored_schema = stored.schema();
         let wanted: Vec<&Arc<Field>> = columns.iter().map(|column| &self.schema.fields()[*column]).collect();
-        let found: Vec<Option<usize>> =
-            wanted.iter().map(|field| stored_schema.index_of(field.name()).ok()).collect();
+        let place = |field: &&Arc<Field>| match field.name().as_str() {
+            ROW_ID if self.shows == Shows::FilesWithRowIds => stored_schema.fields().len().checked_sub(1),
+            name => stored_schema.index_of(name).ok(),
+        };
+        let found: Vec<Option<usize>> = wanted.iter().map(place).collect();
         let projection: Vec<usize> = found.iter().flatten().copied().collect();
-        let filters = stored_filters(filters);
+        let filters = stored_filters(&self.schema, filters);
         let scan = stored.scan(state, Some(&projection), &filters, limit).await?;
         let scan = filtered(state, scan, &filters)?;
         let mut next = 0..projection.len();
         let mut expressions = Vec::with_capacity(wanted.len());
         for (field, found) in wanted.into_iter().zip(found) {
             let expression = match found.and_then(|_| next.next()) {
-                Some(index) => column_as(&scan.schema(), index, field),
+                Some(index) => column_as(state, &scan.schema(), index, field)?,
                 None => self.constant(field)?,
             };
             expressions.push((expression, field.name().clone()));
@@ -160,6 +178,10 @@ impl TableProvider for LakeTable {
         TableType::Base
     }
 
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.stored.as_ref()?.get_column_default(column)
+    }
+
     fn supports_filters_pushdown(
         &self,
         filters: &[&Expr],
@@ -183,7 +205,8 @@ impl TableProvider for LakeTable {
         {
             inputs.push(self.scan_hot(table, &cut, columns, state.config().target_partitions())?);
         }
-        if self.shows == Shows::Files || may_hold(state, &self.lake.volume.name, filters)? {
+        let only_files = !matches!(self.shows, Shows::Union(_));
+        if only_files || may_hold(state, &self.lake.volume.name, filters)? {
             inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
         }
         match inputs.len() {
@@ -201,13 +224,21 @@ fn union_schema(telemetry: &Schema, stored: &Schema) -> SchemaRef {
     Arc::new(Schema::new(columns))
 }
 
+/// The columns, and the row's id.
+fn with_row_id(columns: &Schema) -> SchemaRef {
+    let row_id = Arc::new(Field::new(ROW_ID, DataType::Int64, true));
+    Arc::new(Schema::new(columns.fields().iter().cloned().chain([row_id]).collect::<Vec<_>>()))
+}
+
 /// The filters that the volume's own table can be asked, in the types that files are read into.
-fn stored_filters(filters: &[Expr]) -> Vec<Expr> {
-    let speaks_of_volume =
-        |filter: &Expr| filter.column_refs().iter().any(|column| column.name == STORAGE_VOLUME);
+fn stored_filters(shown: &Schema, filters: &[Expr]) -> Vec<Expr> {
+    let is_ours = |name: &str| {
+        name == STORAGE_VOLUME || name == ROW_ID || shown.field_with_name(name).is_ok_and(is_uuid)
+    };
+    let speaks_of_ours = |filter: &Expr| filter.column_refs().iter().any(|column| is_ours(&column.name));
     filters
         .iter()
-        .filter(|filter| !speaks_of_volume(filter))
+        .filter(|filter| !speaks_of_ours(filter))
         .filter_map(|filter| filter.clone().transform(|part| Ok(text_as_view(part))).ok())
         .map(|transformed| transformed.data)
         .collect()
@@ -244,12 +275,20 @@ fn filtered(
 }
 
 /// Column `index` of a scan, in the type that was advertised.
-fn column_as(scanned: &Schema, index: usize, field: &Arc<Field>) -> Arc<dyn PhysicalExpr> {
+fn column_as(
+    state: &dyn Session,
+    scanned: &Schema,
+    index: usize,
+    field: &Arc<Field>,
+) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
     let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(scanned.field(index).name(), index));
     if scanned.field(index).data_type() == field.data_type() {
-        return column;
+        return Ok(column);
     }
-    Arc::new(CastExpr::new_with_target_field(column, Arc::clone(field), None))
+    if is_uuid(field) {
+        return user_tables::uuid_text(state, column, scanned, field);
+    }
+    Ok(Arc::new(CastExpr::new_with_target_field(column, Arc::clone(field), None)))
 }
 
 /// Whether rows whose [`STORAGE_VOLUME`] is `volume` can pass the filters that speak of nothing else.

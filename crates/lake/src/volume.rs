@@ -55,7 +55,7 @@ pub(crate) struct Volume {
     /// Where metadata is read on behalf of threads that block; a replay is such a thread.
     pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
-    provider: Arc<dyn MetadataProvider>,
+    pub(crate) provider: Arc<dyn MetadataProvider>,
     cache: Mutex<SnapshotCache>,
 }
 

@@ -108,7 +108,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_twice() {
     let (status, log) = server.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
 
-    let Some(duckdb) = python::duckdb() else { return };
+    let Some(duckdb) = python::duckdb_python() else { return };
     let counted = python::duckdb_rows(
         &duckdb,
         &catalog,

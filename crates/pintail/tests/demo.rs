@@ -41,7 +41,7 @@ fn the_demonstration_runs_and_leaves_a_lake() {
     let listeners: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
     assert_eq!(listeners["listeners"].as_object().unwrap().len(), 7);
 
-    let Some(duckdb) = python::duckdb() else { return };
+    let Some(duckdb) = python::duckdb_python() else { return };
     let rows = python::duckdb_rows(
         &duckdb,
         &lake.join("homer_catalog.sqlite"),

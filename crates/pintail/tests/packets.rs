@@ -130,7 +130,7 @@ fn captured_packets_become_the_right_rows_for_every_client() {
     let catalog = server.catalog();
     let (status, log) = server.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
-    let Some(duckdb) = python::duckdb() else { return };
+    let Some(duckdb) = python::duckdb_python() else { return };
     for (table, rows) in &wanted {
         let counted = python::duckdb_rows(
             &duckdb,

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use pintail_types::{Error, Result};
 
-/// Lets only reading statements through.
+/// Lets statements through that only read.
 pub(super) fn admit(statement: &Parsed) -> Result<()> {
     match statement {
         Parsed::Statement(sql) => admit_sql(sql),
@@ -40,6 +40,32 @@ fn admit_sql(statement: &Sql) -> Result<()> {
         Sql::Install { .. } | Sql::Load { .. } => return Err(no_files("LOAD")),
         other => return Err(not_admitted(&first_word(other))),
     }
+    only_reading_inside(statement)
+}
+
+/// Whether it changes schemas, tables, views or rows.
+pub(super) const fn is_update(statement: &Sql) -> bool {
+    matches!(
+        statement,
+        Sql::CreateSchema { .. }
+            | Sql::CreateTable(_)
+            | Sql::CreateView(_)
+            | Sql::AlterTable(_)
+            | Sql::Drop { .. }
+            | Sql::Insert(_)
+            | Sql::Update(_)
+            | Sql::Delete(_)
+            | Sql::Truncate(_)
+    )
+}
+
+/// Lets a statement through that changes tables; who may send it is decided with its plan.
+pub(super) fn admit_update(statement: &Sql) -> Result<()> {
+    only_reading_inside(statement)
+}
+
+/// Refuses writing in the queries inside of a statement.
+fn only_reading_inside(statement: &Sql) -> Result<()> {
     match statement.visit(&mut OnlyReading { statements: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -53,12 +79,13 @@ fn admit_explained(statement: &Sql) -> Result<()> {
     }
 }
 
-fn first_word(statement: &Sql) -> String {
+/// The keyword that a statement begins with.
+pub(crate) fn first_word(statement: &Sql) -> String {
     statement.to_string().split_whitespace().next().unwrap_or("this").to_uppercase()
 }
 
 fn not_admitted(what: &str) -> Error {
-    Error::unsupported(format!("{what} is not allowed here: only SELECT, EXPLAIN, SHOW and DESCRIBE are"))
+    Error::unsupported(format!("{what} is not supported"))
 }
 
 fn no_files(what: &str) -> Error {

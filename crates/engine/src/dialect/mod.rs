@@ -14,7 +14,8 @@ use crate::error::{from_datafusion, syntax_error};
 use crate::grammar::Grammar;
 use crate::settings::SettingChange;
 
-use admission::admit;
+pub(crate) use admission::first_word;
+use admission::{admit, admit_update, is_update};
 pub(crate) use names::{complete_names, normalized, table_functions};
 pub(crate) use placeholders::number_placeholders;
 use settings::setting_change;
@@ -36,6 +37,8 @@ pub(crate) enum Admitted {
     Query(Parsed),
     /// It changes a setting of the session.
     Setting(SettingChange),
+    /// It changes schemas, tables, views or rows.
+    Update(Parsed),
 }
 
 /// The one statement in `sql`, if it is of a kind that is allowed.
@@ -45,9 +48,15 @@ pub(crate) enum Admitted {
 /// `Unsupported` and `Forbidden` for statements that are not allowed.
 pub(crate) fn parse(sql: &str) -> Result<Admitted> {
     let statement = read(sql)?;
-    match setting_change(&statement)? {
-        Some(change) => Ok(Admitted::Setting(change)),
-        None => query(statement).map(Admitted::Query),
+    if let Some(change) = setting_change(&statement)? {
+        return Ok(Admitted::Setting(change));
+    }
+    match &statement {
+        Parsed::Statement(sql) if is_update(sql) => {
+            admit_update(sql)?;
+            Ok(Admitted::Update(statement))
+        }
+        _ => query(statement).map(Admitted::Query),
     }
 }
 

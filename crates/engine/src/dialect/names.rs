@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableFactor, Visit, VisitMut, Visitor,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, TableFactor, Visit, VisitMut, Visitor,
     VisitorMut,
 };
 
 use super::DEFAULT_SCHEMA;
+use crate::temporary::TEMPORARY_CATALOG;
 
 /// Makes two-part names whole: `x.y` is schema and table of the current catalog if that has such a
 /// schema, else catalog and table in [`DEFAULT_SCHEMA`].
@@ -20,7 +21,7 @@ pub(crate) fn complete_names(statement: &mut Parsed, catalogs: &dyn CatalogProvi
         Parsed::Explain(explain) => return complete_names(&mut explain.statement, catalogs, current),
         Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => return,
     };
-    let mut names = Names { catalogs, current, completed: HashSet::new() };
+    let mut names = Names { catalogs, current, completed: HashSet::new(), not_tables: HashSet::new() };
     let _: ControlFlow<()> = sql.visit(&mut names);
     let mut columns = Columns { completed: names.completed };
     let _: ControlFlow<()> = sql.visit(&mut columns);
@@ -31,10 +32,25 @@ struct Names<'a> {
     current: &'a str,
     /// The pairs that became catalog and table.
     completed: HashSet<(String, String)>,
+    /// Names of queries under WITH, and of a table that is to be made: temporary tables don't hide them.
+    not_tables: HashSet<String>,
 }
 
 impl Names<'_> {
+    /// Gives a temporary table its full name.
+    fn complete_temporary(&self, name: &mut ObjectName) {
+        let [ObjectNamePart::Identifier(only)] = name.0.as_slice() else { return };
+        let table = normalized(only);
+        let temporary = self.catalogs.catalog(TEMPORARY_CATALOG).and_then(|own| own.schema(DEFAULT_SCHEMA));
+        if self.not_tables.contains(&table) || !temporary.is_some_and(|own| own.table_exist(&table)) {
+            return;
+        }
+        let place = [TEMPORARY_CATALOG, DEFAULT_SCHEMA];
+        name.0.splice(0..0, place.map(|part| ObjectNamePart::Identifier(Ident::new(part))));
+    }
+
     fn complete(&mut self, name: &mut ObjectName) {
+        self.complete_temporary(name);
         let [ObjectNamePart::Identifier(first), ObjectNamePart::Identifier(second)] = name.0.as_slice()
         else {
             return;
@@ -60,9 +76,21 @@ impl VisitorMut for Names<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let named = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.not_tables.extend(named.map(|query| normalized(&query.alias.name)));
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_statement(&mut self, statement: &mut Sql) -> ControlFlow<()> {
-        if let Sql::ShowCreate { obj_name, .. } = statement {
-            self.complete(obj_name);
+        match statement {
+            Sql::ShowCreate { obj_name, .. } => self.complete(obj_name),
+            Sql::CreateTable(create) if !create.temporary => {
+                if let [ObjectNamePart::Identifier(name)] = create.name.0.as_slice() {
+                    self.not_tables.insert(normalized(name));
+                }
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }

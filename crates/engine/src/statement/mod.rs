@@ -17,6 +17,7 @@ use crate::parameters;
 use crate::session::Session;
 use crate::settings::SettingChange;
 use crate::stream::QueryStream;
+use crate::update::Update;
 use crate::wire::wire_schema;
 
 /// A planned statement. Cheap to clone.
@@ -35,6 +36,7 @@ struct Inner {
 enum Work {
     Query(Query),
     Setting(SettingChange),
+    Update(Update),
 }
 
 impl Statement {
@@ -49,6 +51,7 @@ impl Statement {
                 let work = match parse(&sql)? {
                     Admitted::Query(parsed) => Work::Query(Query::plan(session.clone(), parsed).await?),
                     Admitted::Setting(change) => Work::Setting(change),
+                    Admitted::Update(parsed) => Work::Update(Update::plan(session.clone(), parsed).await?),
                 };
                 Ok(Self(Arc::new(Inner { session, id, sql, work, executed: AtomicBool::new(false) })))
             }
@@ -68,7 +71,7 @@ impl Statement {
 
     /// Whether it changes something and has no rows: run it with [`Self::update`].
     pub fn is_update(&self) -> bool {
-        matches!(self.0.work, Work::Setting(_))
+        !matches!(self.0.work, Work::Query(_))
     }
 
     /// Whether it changes nothing but the session: `SET`, `RESET` or `USE`.
@@ -86,6 +89,7 @@ impl Statement {
     fn planned_parameters(&self) -> SchemaRef {
         match &self.0.work {
             Work::Query(query) => query.parameters(),
+            Work::Update(update) => update.parameters(),
             Work::Setting(_) => Arc::new(Schema::empty()),
         }
     }
@@ -94,7 +98,7 @@ impl Statement {
     pub fn schema(&self) -> SchemaRef {
         match &self.0.work {
             Work::Query(query) => query.schema(),
-            Work::Setting(_) => Arc::new(Schema::empty()),
+            Work::Setting(_) | Work::Update(_) => Arc::new(Schema::empty()),
         }
     }
 
@@ -110,12 +114,15 @@ impl Statement {
     /// `Invalid` if it is a query, or if the parameters do not fit; `Forbidden` if the principal may not.
     /// `Conflict` if somebody else changed the same at the same time. What the plan itself fails with.
     pub async fn update(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
-        self.change(parameters).map_err(|error| error.of_query(self.0.id))
+        match &self.0.work {
+            Work::Update(_) => self.update_rows(parameters).await.map(Some),
+            _ => self.change_setting(parameters).map_err(|error| error.of_query(self.0.id)),
+        }
     }
 
-    fn change(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
+    fn change_setting(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
         match &self.0.work {
-            Work::Query(_) => Err(Error::invalid("the statement is a query")),
+            Work::Query(_) | Work::Update(_) => Err(Error::invalid("the statement is a query")),
             Work::Setting(change) => {
                 if let Some(parameters) = parameters {
                     parameters::rows(&Schema::empty(), parameters)?;
@@ -124,6 +131,29 @@ impl Statement {
                 Ok(Some(0))
             }
         }
+    }
+
+    async fn update_rows(&self, parameters: Option<&RecordBatch>) -> Result<u64> {
+        let expected = self.planned_parameters();
+        let values = match (parameters, expected.fields().len()) {
+            (Some(parameters), _) => parameters::rows(&expected, parameters),
+            (None, 0) => Ok(vec![Vec::new()]),
+            (None, count) => Err(unbound(count)),
+        };
+        let values = values.map_err(|error| error.of_query(self.0.id))?;
+        let inner = Arc::clone(&self.0);
+        let run = |runtime_env| async move {
+            match &inner.work {
+                Work::Update(update) => update.run(runtime_env, values).await,
+                Work::Query(_) | Work::Setting(_) => Err(Error::internal("the statement changes no tables")),
+            }
+        };
+        self.0.session.run_update(self.next_id(), &self.0.sql, run).await
+    }
+
+    /// The id of the next execution.
+    fn next_id(&self) -> QueryId {
+        if self.0.executed.swap(true, Ordering::Relaxed) { QueryId::new() } else { self.0.id }
     }
 
     /// Runs it on what the tables hold now. Every execution is a query of its own.
@@ -135,10 +165,7 @@ impl Statement {
     pub async fn execute(&self) -> Result<QueryStream> {
         match self.planned_parameters().fields().len() {
             0 => self.execute_rows(vec![Vec::new()]).await,
-            count => {
-                let message = format!("the statement has {count} parameters, none were bound");
-                Err(Error::invalid(message).of_query(self.0.id))
-            }
+            count => Err(unbound(count).of_query(self.0.id)),
         }
     }
 
@@ -154,14 +181,16 @@ impl Statement {
     async fn execute_rows(&self, values: Vec<Vec<ScalarValue>>) -> Result<QueryStream> {
         let inner = Arc::clone(&self.0);
         let engine = self.0.session.engine();
-        let id = if inner.executed.swap(true, Ordering::Relaxed) { QueryId::new() } else { inner.id };
+        let id = self.next_id();
         let query = inner.session.begin(id, &inner.sql);
         let limits = inner.session.limits(&query);
         let (runtime_env, memory) = engine.query_memory();
         let start = async move {
             match &inner.work {
                 Work::Query(query) => query.start(runtime_env, values).await,
-                Work::Setting(_) => Err(Error::invalid("the statement has no rows: run it as an update")),
+                Work::Setting(_) | Work::Update(_) => {
+                    Err(Error::invalid("the statement has no rows: run it as an update"))
+                }
             }
         };
         let started = limits
@@ -180,6 +209,10 @@ impl Statement {
         query.started(memory);
         QueryStream::start(plan, self.schema(), query, limits, engine.runtime())
     }
+}
+
+fn unbound(count: usize) -> Error {
+    Error::invalid(format!("the statement has {count} parameters, none were bound"))
 }
 
 impl fmt::Debug for Statement {

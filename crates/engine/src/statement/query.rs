@@ -20,7 +20,7 @@ use crate::error::from_datafusion;
 use crate::missing::missing_name;
 use crate::parameters;
 use crate::ready_plan::ReadyPlan;
-use crate::session::{Session, at_this_moment};
+use crate::session::{Generation, Session, at_this_moment};
 use crate::wire::wire_schema;
 
 /// A statement with rows.
@@ -50,7 +50,7 @@ struct Announced {
 struct Planned {
     plan: ReadyPlan,
     /// The storage's number when the plan was made: while it stays, the plan holds.
-    generation: i64,
+    generation: Generation,
 }
 
 impl Query {
@@ -58,7 +58,7 @@ impl Query {
         let parameter_count = number_placeholders(&mut parsed)?;
         let base = session.state();
         let mut state = at_this_moment(&base);
-        let generation = session.engine().storage().pin(state.config_mut()).await?;
+        let generation = session.pin(state.config_mut()).await?;
         complete_names(&mut parsed, state.catalog_list().as_ref(), &session.current_catalog());
         let (plan, announced) = plan_in(&session, &state, &parsed, parameter_count).await?;
         let planned = Mutex::new(Arc::new(Planned { plan, generation }));
@@ -88,7 +88,7 @@ impl Query {
             return started.map_err(|error| from_datafusion(&error));
         }
         let mut state = at_this_moment(&self.state);
-        let generation = self.session.engine().storage().pin(state.config_mut()).await?;
+        let generation = self.session.pin(state.config_mut()).await?;
         let planned = self.planned_for(&state, planned, generation).await?;
         let context = task_context(&state, runtime_env);
         if values.len() == 1
@@ -111,7 +111,7 @@ impl Query {
         &self,
         state: &SessionState,
         planned: Arc<Planned>,
-        generation: i64,
+        generation: Generation,
     ) -> Result<Arc<Planned>> {
         if planned.generation == generation {
             return Ok(planned);

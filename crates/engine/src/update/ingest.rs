@@ -3,8 +3,11 @@
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
-use pintail_types::{Error, Result};
+use pintail_lake::{Author, Destination};
+use pintail_types::{Error, QueryId, Result};
 
+use super::admit;
+use super::names::Target;
 use crate::session::Session;
 
 /// What happens when the table is not there.
@@ -44,12 +47,38 @@ pub struct IngestTarget {
     pub temporary: bool,
 }
 
-/// Writes `batches` to `target` and gives the number of rows.
+/// Writes `batches` to `target` and gives the number of rows. It is listed as a query.
 pub(crate) async fn ingest(
-    _session: &Session,
+    session: &Session,
     target: IngestTarget,
-    _schema: SchemaRef,
-    _batches: BoxStream<'static, Result<RecordBatch>>,
+    schema: SchemaRef,
+    batches: BoxStream<'static, Result<RecordBatch>>,
 ) -> Result<u64> {
-    Err(Error::unsupported(format!("table {} can't be written yet", target.table)))
+    let sql = format!("INGEST INTO {}", target.table);
+    session.run_update(QueryId::new(), &sql, |_| load(session.clone(), target, schema, batches)).await
+}
+
+async fn load(
+    session: Session,
+    target: IngestTarget,
+    schema: SchemaRef,
+    batches: BoxStream<'static, Result<RecordBatch>>,
+) -> Result<u64> {
+    admit(&session)?;
+    let IngestTarget { catalog, schema: schema_name, table, if_missing, if_exists, temporary } = target;
+    let target = match temporary {
+        true => Target::temporary(&session, table),
+        false => Target::of_parts(&session, catalog, schema_name, table)?,
+    };
+    let destination = match (target.table_type(&session).await?.is_some(), if_missing, if_exists) {
+        (false, IfMissing::Create, _) => Destination::Create,
+        (false, IfMissing::Fail, _) => {
+            return Err(Error::not_found(format!("table {target} does not exist")));
+        }
+        (true, _, IfExists::Fail) => return Err(Error::conflict(format!("table {target} exists already"))),
+        (true, _, IfExists::Append) => Destination::Append,
+        (true, _, IfExists::Replace) => Destination::CreateOrReplace,
+    };
+    let author = Author { name: session.principal().name.clone(), statement: "INGEST".to_owned() };
+    target.writer.load(&target.table, destination, schema, batches, &author).await
 }

@@ -9,4 +9,5 @@ mod schemas;
 mod slt;
 mod sources;
 mod stopping;
+mod updates;
 mod with_lake;

@@ -3,26 +3,41 @@
 //! A file holds records apart by empty lines; `#` starts a comment line:
 //!
 //! ```text
-//! query [rowsort]            statement ok             statement error KIND [REASON] [TEXT]
-//! SELECT 1, 'a'              SELECT 1                 SELECT x FROM t
+//! query [rowsort]            statement ok             statement error KIND [REASON] [TEXT]      changed 2
+//! SELECT 1, 'a'              SELECT 1                 SELECT x FROM t                           DELETE FROM t
 //! ----
 //! 1 | a
 //! ```
 //!
-//! `as NAME` on a line of its own makes what follows be asked by that reader; `as local` by the admin.
+//! `as NAME` on a line of its own makes what follows be asked by that reader, in a session of its own; `as writer NAME`
+//! by one who may write; `as local` by the admin. Files in the folder `lake` are run on a lake, the others on tables
+//! in memory.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::common::{Bench, Limits, bench, rows};
+use crate::with_lake;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use pintail_engine::Session;
+use pintail_engine::{Engine, Session, SessionOptions};
+use pintail_identity::Principal;
 use pintail_types::{Error, reason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_logic_tests() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
+    check_folder("", async || bench(Limits::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_logic_tests_on_a_lake() {
+    check_folder("lake", with_lake::bench).await;
+}
+
+/// Runs the files of a folder, each in an engine of its own.
+async fn check_folder<B: HasEngine>(folder: &str, bench: impl AsyncFn() -> B) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt").join(folder);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "slt"));
     files.sort();
@@ -30,15 +45,30 @@ async fn sql_logic_tests() {
     let mut failures = String::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        let bench = bench(Limits::default());
-        let mut session = bench.admin();
+        let bench = bench().await;
+        let mut session = session(bench.engine(), Principal::local());
         for (line, record) in records(&text) {
-            if let Err(problem) = run(&bench, &mut session, &record).await {
+            if let Err(problem) = run(bench.engine(), &mut session, &record).await {
                 writeln!(failures, "{}:{line}: {problem}\n{record}\n", file.display()).unwrap();
             }
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
+}
+
+/// What a file runs in.
+pub(crate) trait HasEngine {
+    fn engine(&self) -> &Arc<Engine>;
+}
+
+impl HasEngine for Bench {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+fn session(engine: &Arc<Engine>, principal: Principal) -> Session {
+    engine.session(principal, "test", SessionOptions::default())
 }
 
 /// The records of a file with the number of their first line.
@@ -64,14 +94,21 @@ fn records(text: &str) -> Vec<(usize, String)> {
     records
 }
 
-async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), String> {
+async fn run(engine: &Arc<Engine>, asking: &mut Session, record: &str) -> Result<(), String> {
     let (head, body) = record.split_once('\n').unwrap();
     let words: Vec<&str> = head.split_whitespace().collect();
     match words.as_slice() {
-        ["as", "local"] => *session = bench.admin(),
-        ["as", name] => *session = bench.reader(name),
+        ["as", "local"] => *asking = session(engine, Principal::local()),
+        ["as", "writer", name] => *asking = session(engine, Principal::new(*name, [Principal::WRITERS])),
+        ["as", name] => *asking = session(engine, Principal::new(*name, ["readers"])),
         ["statement", "ok"] => {
-            execute(session, body).await.map_err(|error| error.to_string())?;
+            outcome(asking, body).await.map_err(|error| error.to_string())?;
+        }
+        ["changed", count] => {
+            let changed = outcome(asking, body).await.map_err(|error| error.to_string())?;
+            if changed.map(|rows| rows.to_string()).as_deref() != Some(count) {
+                return Err(format!("it changed {changed:?}"));
+            }
         }
         ["statement", "error", kind, ..] => {
             let mut text = head.split_once(kind).unwrap().1.trim();
@@ -80,11 +117,11 @@ async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), S
             if reason.is_some() {
                 text = rest;
             }
-            check_error(execute(session, body).await.err(), kind, reason, text)?;
+            check_error(outcome(asking, body).await.err(), kind, reason, text)?;
         }
         ["query", order @ ..] => {
             let (sql, expected) = body.split_once("----\n").ok_or("no ---- in the record")?;
-            let batches = rows(session, sql).await.map_err(|error| error.to_string())?;
+            let batches = rows(asking, sql).await.map_err(|error| error.to_string())?;
             let mut found = lines(&batches);
             if order == ["rowsort"] {
                 found.sort();
@@ -99,12 +136,12 @@ async fn run(bench: &Bench, session: &mut Session, record: &str) -> Result<(), S
     Ok(())
 }
 
-/// Runs a query or an update.
-async fn execute(session: &Session, sql: &str) -> Result<(), Error> {
+/// Runs a statement; gives the number of rows that it changed, if it changes any.
+async fn outcome(session: &Session, sql: &str) -> Result<Option<u64>, Error> {
     let statement = session.statement(sql).await?;
     match statement.is_update() {
-        true => statement.update(None).await.map(drop),
-        false => rows(session, sql).await.map(drop),
+        true => statement.update(None).await,
+        false => rows(session, sql).await.map(|_| None),
     }
 }
 

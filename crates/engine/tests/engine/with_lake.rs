@@ -13,18 +13,25 @@ use pintail_lake::{Block, Lake, LakeOptions};
 use pintail_types::{ErrorKind, ManualClock, TelemetryTable};
 
 use crate::common::{column, rows};
+use crate::slt::HasEngine;
 
 /// 2026-11-20 10:00:00 UTC.
 const TEN_O_CLOCK: i64 = 1_795_168_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
-struct Bench {
-    engine: Arc<Engine>,
-    lake: Arc<Lake>,
-    _directory: tempfile::TempDir,
+pub(crate) struct Bench {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) directory: tempfile::TempDir,
 }
 
-async fn bench() -> Bench {
+impl HasEngine for Bench {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+pub(crate) async fn bench() -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let options =
         LakeOptions { flush_interval: Duration::from_secs(3600), ..LakeOptions::at(directory.path()) };
@@ -39,16 +46,16 @@ async fn bench() -> Bench {
         target_partitions: Some(2),
     };
     let engine = Engine::new(options, Arc::clone(&lake), clock).unwrap();
-    Bench { engine, lake, _directory: directory }
+    Bench { engine, lake, directory }
 }
 
 impl Bench {
-    fn session(&self, principal: Principal) -> Session {
+    pub(crate) fn session(&self, principal: Principal) -> Session {
         self.engine.session(principal, "test", SessionOptions::default())
     }
 
     /// Puts `count` log lines through journal and buffer, as a receiver does.
-    fn receive(&self, count: usize) {
+    pub(crate) fn receive(&self, count: usize) {
         let mut block = Block::new();
         for number in 0..count {
             block.push(&[&number.to_le_bytes()]);

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Reads a lake with official DuckDB and writes each statement's rows as JSON.
+/// Runs statements on a lake with official DuckDB and writes the rows of the last one as JSON.
 const DUCKDB: &str = r#"
 import json, sys
 import duckdb
@@ -14,8 +14,9 @@ for name in ("sqlite_scanner", "ducklake"):
     import_extension(name)
 connection = duckdb.connect()
 connection.execute("LOAD sqlite_scanner; LOAD ducklake; SET TimeZone='UTC'")
-connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake (READ_ONLY); USE lake")
-cursor = connection.execute(sys.argv[2])
+connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake {sys.argv[2]}; USE lake")
+for statement in sys.argv[3:]:
+    cursor = connection.execute(statement)
 names = [column[0] for column in cursor.description]
 print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))
 "#;
@@ -45,7 +46,7 @@ fn interpreter(variable: &str, environment: &str) -> Option<PathBuf> {
 }
 
 /// The interpreter with official DuckDB; says so when there is none.
-pub(crate) fn duckdb() -> Option<PathBuf> {
+pub(crate) fn duckdb_python() -> Option<PathBuf> {
     found(interpreter("PINTAIL_DUCKDB_PYTHON", "duckdb-venv"), "PINTAIL_DUCKDB_PYTHON")
 }
 
@@ -58,7 +59,17 @@ fn found(python: Option<PathBuf>, variable: &str) -> Option<PathBuf> {
 
 /// The rows of a statement as official DuckDB reads the lake.
 pub(crate) fn duckdb_rows(python: &Path, catalog: &Path, sql: &str) -> Vec<Value> {
-    let output = Command::new(python).args(["-c", DUCKDB]).arg(catalog).arg(sql).output().unwrap();
+    duckdb(python, catalog, "(READ_ONLY)", &[sql])
+}
+
+/// Runs statements with official DuckDB, which may change the lake; gives the rows of the last one.
+pub(crate) fn duckdb_writes(python: &Path, catalog: &Path, statements: &[&str]) -> Vec<Value> {
+    duckdb(python, catalog, "", statements)
+}
+
+fn duckdb(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
+    let mut command = Command::new(python);
+    let output = command.args(["-c", DUCKDB]).arg(catalog).arg(options).args(statements).output().unwrap();
     let text = succeeded(&output);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }

@@ -1,0 +1,220 @@
+//! Views that users make: their text in the catalog, and their plan when they are read.
+//!
+//! A text is the query with every table named in full, `{DUCKLAKE_CATALOG}` standing for the lake, which is how
+//! official DuckDB writes and reads it. It is planned anew whenever it is read, with the catalogs of the session: a
+//! view shows nothing that its reader may not see.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::{DataFusionError, Result as PlanResult};
+use datafusion::datasource::{TableType, ViewTable};
+use datafusion::execution::SessionState;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{
+    CreateView, Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, VisitMut, VisitorMut,
+};
+use pintail_lake::StoredView;
+use pintail_types::{Error, Result};
+
+use crate::catalog::SessionCatalogs;
+use crate::dialect::{Admitted, complete_names, normalized, parse, table_functions};
+use crate::error::from_datafusion;
+use crate::missing::missing_name;
+use crate::session::Session;
+use crate::system::SYSTEM_SCHEMA;
+
+/// What stands for the name of the lake in the text of a view.
+const CATALOG_PLACEHOLDER: &str = "{DUCKLAKE_CATALOG}";
+
+/// Views on views that are still planned.
+const MAX_DEPTH: usize = 16;
+
+tokio::task_local! {
+    /// How many views are being planned, each for the one before it.
+    static DEPTH: usize;
+}
+
+/// The text of a view that is to be made.
+///
+/// # Errors
+/// `NotFound` and `Invalid` if its query can't be planned; `Unsupported` for tables that are not the lake's.
+pub(crate) async fn definition(
+    session: &Session,
+    state: &SessionState,
+    create: &CreateView,
+) -> Result<String> {
+    if !create.columns.is_empty() {
+        return Err(Error::unsupported("a view takes its columns from the query: name them there"));
+    }
+    let mut parsed = Parsed::Statement(Box::new(Sql::Query(create.query.clone())));
+    if let Err(error) = state.statement_to_plan(parsed.clone()).await {
+        return Err(missing_name(state, &parsed).await.unwrap_or_else(|| from_datafusion(&error)));
+    }
+    let mut names = FullNames {
+        lake: session.lake_catalog().to_owned(),
+        catalog: session.current_catalog(),
+        schema: session.current_schema(),
+        not_tables: table_functions(&parsed),
+    };
+    let Parsed::Statement(sql) = &mut parsed else {
+        return Err(Error::internal("a query became another statement"));
+    };
+    match sql.visit(&mut names) {
+        ControlFlow::Continue(()) => Ok(sql.to_string()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Gives every table its full name.
+struct FullNames {
+    lake: String,
+    catalog: String,
+    schema: String,
+    /// Names of table functions and of queries under WITH.
+    not_tables: HashSet<String>,
+}
+
+impl FullNames {
+    fn complete(&self, name: &mut ObjectName) -> Result<()> {
+        let mut parts: Vec<String> = Vec::with_capacity(3);
+        for part in &name.0 {
+            let ObjectNamePart::Identifier(part) = part else { return Ok(()) };
+            parts.push(normalized(part));
+        }
+        if let [only] = parts.as_slice()
+            && self.not_tables.contains(only)
+        {
+            return Ok(());
+        }
+        if parts.len() == 1 {
+            parts.insert(0, self.schema.clone());
+        }
+        if parts.len() == 2 {
+            parts.insert(0, self.catalog.clone());
+        }
+        if parts[0] != self.lake || parts[1] == SYSTEM_SCHEMA {
+            return Err(Error::unsupported(format!(
+                "a view is kept in the lake and can show tables of {} only, not {name}",
+                self.lake
+            )));
+        }
+        let quoted = parts[1..].iter().map(|part| Ident::with_quote('"', part.as_str()));
+        let full = std::iter::once(Ident::new(CATALOG_PLACEHOLDER)).chain(quoted);
+        name.0 = full.map(ObjectNamePart::Identifier).collect();
+        Ok(())
+    }
+}
+
+impl VisitorMut for FullNames {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        let named = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.not_tables.extend(named.map(|query| normalized(&query.alias.name)));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Error> {
+        match self.complete(relation) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+/// Plans the views of the lake for one session.
+pub(crate) struct ViewPlanner {
+    template: SessionState,
+    catalogs: Weak<SessionCatalogs>,
+    /// The name of the lake.
+    lake: String,
+}
+
+impl ViewPlanner {
+    pub(crate) const fn new(template: SessionState, catalogs: Weak<SessionCatalogs>, lake: String) -> Self {
+        Self { template, catalogs, lake }
+    }
+
+    async fn plan(&self, text: &str) -> Result<ViewTable> {
+        let depth = DEPTH.try_with(|depth| *depth).unwrap_or_default();
+        if depth == MAX_DEPTH {
+            return Err(Error::invalid(format!("more than {MAX_DEPTH} views stand on each other")));
+        }
+        DEPTH.scope(depth + 1, self.plan_one(text)).await
+    }
+
+    async fn plan_one(&self, text: &str) -> Result<ViewTable> {
+        let catalogs = self.catalogs.upgrade().ok_or_else(|| Error::cancelled("the session has ended"))?;
+        let lake = Ident::with_quote('"', self.lake.as_str()).to_string();
+        let text = text.replace(CATALOG_PLACEHOLDER, &lake);
+        let Admitted::Query(mut parsed) = parse(&text)? else {
+            return Err(Error::invalid("the text of the view is no query"));
+        };
+        complete_names(&mut parsed, catalogs.as_ref(), &self.lake);
+        let mut state = self.template.clone();
+        state.register_catalog_list(catalogs);
+        let plan = state.statement_to_plan(parsed).await.map_err(|error| from_datafusion(&error))?;
+        Ok(ViewTable::new(plan, Some(text)))
+    }
+}
+
+impl fmt::Debug for ViewPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewPlanner").field("lake", &self.lake).finish_non_exhaustive()
+    }
+}
+
+/// The lake's catalog with its views planned.
+#[derive(Debug)]
+pub(crate) struct WithViews {
+    pub(crate) inner: Arc<dyn CatalogProvider>,
+    pub(crate) planner: Arc<ViewPlanner>,
+}
+
+impl CatalogProvider for WithViews {
+    fn schema_names(&self) -> Vec<String> {
+        self.inner.schema_names()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let inner = self.inner.schema(name)?;
+        Some(Arc::new(SchemaWithViews { inner, planner: Arc::clone(&self.planner) }))
+    }
+}
+
+#[derive(Debug)]
+struct SchemaWithViews {
+    inner: Arc<dyn SchemaProvider>,
+    planner: Arc<ViewPlanner>,
+}
+
+#[async_trait]
+impl SchemaProvider for SchemaWithViews {
+    fn table_names(&self) -> Vec<String> {
+        self.inner.table_names()
+    }
+
+    async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = self.inner.table(name).await? else { return Ok(None) };
+        let Some(view) = table.downcast_ref::<StoredView>() else { return Ok(Some(table)) };
+        match self.planner.plan(view.text()).await {
+            Ok(planned) => Ok(Some(Arc::new(planned))),
+            // What was written for another engine stays listed; reading it says why it can't be.
+            Err(error) if DEPTH.try_with(|_| ()).is_err() => Ok(Some(view.unreadable(name, error))),
+            Err(error) => Err(DataFusionError::External(Box::new(error))),
+        }
+    }
+
+    async fn table_type(&self, name: &str) -> PlanResult<Option<TableType>> {
+        self.inner.table_type(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.inner.table_exist(name)
+    }
+}
