@@ -57,7 +57,7 @@ fn maintenance(name: &str, victim: &str) -> [String; 6] {
 
 #[test]
 fn a_replay_repeats_nothing_after_others_have_committed_and_expired_snapshots() {
-    let Some(duckdb) = python::duckdb() else { return };
+    let Some(duckdb) = python::duckdb_python() else { return };
     let directory = tempfile::tempdir().unwrap();
     let mut expected = BTreeSet::new();
     for round in 0..3 {
@@ -77,7 +77,8 @@ fn a_replay_repeats_nothing_after_others_have_committed_and_expired_snapshots() 
         let catalog = server.catalog();
         server.kill();
         let victim = format!("{flushed}-0");
-        python::duckdb_writes(&duckdb, &catalog, &maintenance(&format!("foreign-{round}"), &victim));
+        let statements = maintenance(&format!("foreign-{round}"), &victim);
+        python::duckdb_writes(&duckdb, &catalog, &statements.each_ref().map(String::as_str));
         expected.extend((0..20).map(|number| format!("foreign-{round}-{number}")));
         expected.remove(&victim);
     }
@@ -112,6 +113,6 @@ fn a_replay_that_is_killed_goes_on_where_it_was() {
     assert_eq!(server.number("SELECT count(DISTINCT uuid) FROM hep_proto_1_call"), expected.len() as u64);
     let (status, log) = server.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
-    let Some(duckdb) = python::duckdb() else { return };
+    let Some(duckdb) = python::duckdb_python() else { return };
     assert_eq!(ids_by_duckdb(&duckdb, &catalog), expected);
 }

@@ -21,20 +21,6 @@ names = [column[0] for column in cursor.description]
 print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))
 "#;
 
-/// Runs statements against a lake with official DuckDB.
-const DUCKDB_WRITES: &str = r#"
-import sys
-import duckdb
-from duckdb_extensions import import_extension
-for name in ("sqlite_scanner", "ducklake"):
-    import_extension(name)
-connection = duckdb.connect()
-connection.execute("LOAD sqlite_scanner; LOAD ducklake; SET TimeZone='UTC'")
-connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake")
-for statement in sys.argv[2:]:
-    connection.execute(statement).fetchall()
-"#;
-
 /// The interpreter that `variable` names, else the one of the environment that the gate makes.
 fn interpreter(variable: &str, environment: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
@@ -72,13 +58,6 @@ fn duckdb(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> 
     let output = command.args(["-c", DUCKDB]).arg(catalog).arg(options).args(statements).output().unwrap();
     let text = succeeded(&output);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-/// Lets official DuckDB run statements against the lake, which it knows as `lake`.
-pub(crate) fn duckdb_writes(python: &Path, catalog: &Path, statements: &[String]) {
-    let output =
-        Command::new(python).args(["-c", DUCKDB_WRITES]).arg(catalog).args(statements).output().unwrap();
-    succeeded(&output);
 }
 
 fn succeeded(output: &Output) -> String {
