@@ -294,7 +294,7 @@ class Dialect:
             with self.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT no_such_column"))
 
-        return fails(wrong, "no_such_column")
+        return fails(wrong, "no_such_column", "line 1, column 8")
 
     def run(self):
         user = f"{target.user}:{target.password}@"

@@ -56,7 +56,7 @@ class Pandas:
         equal(int(self.read(target.query_big)["n"].sum()), 499_999_500_000, "sum")
 
     def errors(self):
-        return fails(lambda: self.read("SELECT no_such_column"), "no_such_column")
+        return fails(lambda: self.read("SELECT no_such_column"), "no_such_column", "line 1, column 8")
 
     def ingest(self):
         frame = pandas.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]})
@@ -113,7 +113,7 @@ class Polars:
         equal(frame.rows(), [(7, "seven")])
 
     def errors(self):
-        return fails(lambda: self.read("SELECT no_such_column"), "no_such_column")
+        return fails(lambda: self.read("SELECT no_such_column"), "no_such_column", "line 1, column 8")
 
     def ingest(self):
         frame = polars.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]})

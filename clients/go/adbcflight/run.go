@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/apache/arrow-adbc/go/adbc"
 	driver "github.com/apache/arrow-adbc/go/adbc/driver/flightsql"
@@ -28,7 +27,7 @@ type client struct {
 
 // Run tries every feature and prints its line.
 func Run(target check.Target) error {
-	lines := check.New("adbc-go", "arrow-adbc/go "+moduleVersion("github.com/apache/arrow-adbc/go/adbc"))
+	lines := check.New("adbc-go", "arrow-adbc/go "+check.ModuleVersion("github.com/apache/arrow-adbc/go/adbc"))
 	c := &client{target: target, ctx: context.Background()}
 	c.connecting(lines)
 	connection, closeAll, err := c.connect("plain", c.basic())
@@ -64,16 +63,6 @@ func Run(target check.Target) error {
 	lines.Feature("transactions", c.transactions)
 	lines.Feature("restart", c.restart)
 	return nil
-}
-
-func moduleVersion(path string) string {
-	build, _ := debug.ReadBuildInfo()
-	for _, module := range build.Deps {
-		if module.Path == path {
-			return module.Version
-		}
-	}
-	return "unknown"
 }
 
 func (c *client) connecting(lines check.Client) {

@@ -46,6 +46,17 @@ func (target Target) Number(key string) int64 {
 	return number
 }
 
+// ModuleVersion is the version of a module that this program was built with.
+func ModuleVersion(path string) string {
+	build, _ := debug.ReadBuildInfo()
+	for _, module := range build.Deps {
+		if module.Path == path {
+			return module.Version
+		}
+	}
+	return "unknown"
+}
+
 // Client prints the lines of one client.
 type Client struct{ name string }
 

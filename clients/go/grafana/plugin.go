@@ -128,7 +128,7 @@ func (p *plugin) query() (string, error) {
 
 func (p *plugin) errors() (string, error) {
 	_, err := fetch(p.ctx, p.client, "SELECT no_such_column")
-	return "", check.Fails(err, "no_such_column")
+	return "", check.Fails(err, "no_such_column", "line 1, column 8")
 }
 
 func (p *plugin) time() (string, error) {

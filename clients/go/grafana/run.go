@@ -23,14 +23,13 @@ import (
 	"pintail/clients/check"
 )
 
-const arrowVersion = "arrow-go 18.5.2"
-
 // Run tries both datasources; dashboard is the path of the dashboard whose panels are run.
 func Run(target check.Target, dashboard string) error {
 	influx := &influxdb{target: target}
-	influx.run(check.New("grafana-influxdb", arrowVersion+", calls of Grafana 12"), dashboard)
+	arrowGo := "arrow-go " + check.ModuleVersion("github.com/apache/arrow-go/v18")
+	influx.run(check.New("grafana-influxdb", arrowGo+", playing the datasource's calls"), dashboard)
 	plugin := &plugin{target: target}
-	plugin.run(check.New("grafana-plugin", arrowVersion+", calls of the plugin 1.1"))
+	plugin.run(check.New("grafana-plugin", arrowGo+", playing the plugin's calls"))
 	return nil
 }
 

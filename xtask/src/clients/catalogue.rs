@@ -19,7 +19,7 @@ pub(crate) static FEATURES: &[Feature] = &[
     feature("oidc", "user and password of an OIDC provider"),
     feature("oidc-token", "bearer JWT of an OIDC provider"),
     feature("refused", "wrong credentials are refused"),
-    feature("tls", "TLS, and an unknown authority is refused"),
+    feature("tls", "TLS"),
     feature("mutual-tls", "mutual TLS"),
     feature("restart", "the session outlives a restart of the server"),
     feature("probe", "the health probe"),
