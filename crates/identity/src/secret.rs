@@ -34,7 +34,7 @@ impl Secret {
     /// Blocks.
     ///
     /// # Errors
-    /// `Invalid` for a file that is not exactly 32 bytes or that others may read, and for a place that can't
+    /// `Invalid` for a file that is not exactly 32 bytes or that everybody may read, and for a place that can't
     /// be written.
     pub fn from_file(path: &Path) -> Result<Self> {
         match read(path) {
@@ -108,7 +108,7 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = std::fs::File::open(path)?;
-    refuse_readable_by_others(&file)?;
+    refuse_readable_by_all(&file)?;
     let mut bytes = Vec::with_capacity(SECRET_BYTES + 1);
     // One byte more tells a longer file.
     file.take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -116,17 +116,18 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 #[cfg(unix)]
-fn refuse_readable_by_others(file: &std::fs::File) -> std::io::Result<()> {
+fn refuse_readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = file.metadata()?.permissions().mode();
-    if mode & 0o077 == 0 {
+    // A group may be let in on purpose, as where secrets are mounted for a user in it.
+    if mode & 0o007 == 0 {
         return Ok(());
     }
-    Err(std::io::Error::other(format!("others may read it (mode {:03o}); chmod 600 it", mode & 0o777)))
+    Err(std::io::Error::other(format!("everybody may read it (mode {:03o}); chmod 600 it", mode & 0o777)))
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_: &std::fs::File) -> std::io::Result<()> {
+fn refuse_readable_by_all(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -174,7 +175,7 @@ mod tests {
         for (path, wanted) in [
             (file("short", b"abc", 0o600), "32 bytes are wanted and 3 are there"),
             (file("long", &[7; 40], 0o600), "32 bytes are wanted and 33 are there"),
-            (file("open", &[7; 32], 0o644), "others may read it (mode 644)"),
+            (file("open", &[7; 32], 0o644), "everybody may read it (mode 644)"),
             (directory.path().join("none/secret"), "secret file"),
         ] {
             let error = Secret::from_file(&path).unwrap_err();
