@@ -224,6 +224,20 @@ pub(crate) static PROGRAMS: [Program; 9] = [
     },
 ];
 
+/// What a driver has and the server does not do rightly yet: client, feature, and what is missing. One that passes has
+/// to be taken off this list.
+pub(crate) static NOT_YET: &[(&str, &str, &str)] = &[
+    ("adbc-python", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
+    ("adbc-go", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
+    ("jdbc", "parameters", "the driver writes milliseconds where another unit is announced"),
+    ("jdbc", "session-options", "SHOW does not know what SET has set"),
+];
+
+/// Whether it is known that the server does not do this for the client yet.
+pub(crate) fn is_not_yet(client: &str, feature: &str) -> bool {
+    NOT_YET.iter().any(|(name, missing, _)| *name == client && *missing == feature)
+}
+
 /// The client of this name.
 pub(crate) fn client(name: &str) -> Option<&'static Client> {
     PROGRAMS.iter().flat_map(|program| program.clients).find(|client| client.name == name)
