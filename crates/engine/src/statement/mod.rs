@@ -34,9 +34,9 @@ struct Inner {
 
 /// What there is to do.
 enum Work {
-    Query(Query),
+    Query(Box<Query>),
     Setting(SettingChange),
-    Update(Update),
+    Update(Box<Update>),
 }
 
 impl Statement {
@@ -49,9 +49,13 @@ impl Statement {
             let (session, sql) = (session.clone(), sql.to_owned());
             async move {
                 let work = match parse(&sql)? {
-                    Admitted::Query(parsed) => Work::Query(Query::plan(session.clone(), parsed).await?),
+                    Admitted::Query(parsed) => {
+                        Work::Query(Box::new(Query::plan(session.clone(), parsed).await?))
+                    }
                     Admitted::Setting(change) => Work::Setting(change),
-                    Admitted::Update(parsed) => Work::Update(Update::plan(session.clone(), parsed).await?),
+                    Admitted::Update(parsed) => {
+                        Work::Update(Box::new(Box::pin(Update::plan(session.clone(), parsed)).await?))
+                    }
                 };
                 Ok(Self(Arc::new(Inner { session, id, sql, work, executed: AtomicBool::new(false) })))
             }
@@ -115,7 +119,7 @@ impl Statement {
     /// `Conflict` if somebody else changed the same at the same time. What the plan itself fails with.
     pub async fn update(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
         match &self.0.work {
-            Work::Update(_) => self.update_rows(parameters).await.map(Some),
+            Work::Update(_) => Box::pin(self.update_rows(parameters)).await.map(Some),
             _ => self.change_setting(parameters).map_err(|error| error.of_query(self.0.id)),
         }
     }

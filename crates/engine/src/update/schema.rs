@@ -141,7 +141,7 @@ async fn alter_table(session: &Session, state: &SessionState, alter: &AlterTable
     let [operation] = alter.operations.as_slice() else {
         return Err(Error::unsupported("ALTER TABLE makes one change at a time"));
     };
-    if alter.if_exists && !target.table_type(session).await?.is_some() {
+    if alter.if_exists && target.table_type(session).await?.is_none() {
         return Ok(Change::None);
     }
     let table = target.table.clone();
