@@ -76,8 +76,25 @@ async fn errors_before_the_first_row_have_an_error_status() {
         assert_eq!((answer.status.as_u16(), &body["success"]), (status, &json!(false)), "{sql}: {body}");
         assert!(!body["error"].as_str().unwrap().is_empty(), "{sql}");
     }
-    let answer = server.query("/query", "CREATE TABLE t (a INT)").await;
-    assert!(answer.status.is_client_error() || answer.status.is_server_error());
+}
+
+#[tokio::test]
+async fn updates_tell_how_many_rows_they_changed() {
+    let server = Server::start().await;
+    for (sql, affected) in [
+        ("CREATE TABLE notes (a INT)", 0),
+        ("INSERT INTO notes VALUES (1), (2)", 2),
+        ("DELETE FROM notes WHERE a = 1", 1),
+    ] {
+        let answer = server.query("/query", sql).await;
+        let body = answer.json();
+        assert_eq!(answer.status.as_u16(), 200, "{sql}: {body}");
+        assert_eq!(
+            (&body["success"], &body["count"], &body["affected_rows"]),
+            (&json!(true), &json!(0), &json!(affected)),
+            "{sql}"
+        );
+    }
 }
 
 #[tokio::test]
