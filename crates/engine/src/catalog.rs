@@ -6,10 +6,12 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
 use datafusion::execution::SessionState;
 use pintail_identity::Principal;
 
+use crate::grafana::for_clients_of;
 use crate::storage::StorageCatalog;
 use crate::system::{SYSTEM_SCHEMA, SystemSchema, SystemTables};
 use crate::temporary::{TEMPORARY_CATALOG, TemporaryCatalog, TemporaryTables};
 use crate::views::{ViewPlanner, WithViews};
+use crate::wire::WireProfile;
 
 /// The catalogs of one session. The first catalog also has schema `system`; temporary tables have one of their own,
 /// once there are any.
@@ -20,19 +22,22 @@ pub(crate) struct SessionCatalogs {
 }
 
 impl SessionCatalogs {
-    /// The catalogs that `principal` may see. Views are planned in states made of `template`.
-    pub(crate) fn new(
+    /// The catalogs that `principal` may see, as clients of `profile` expect them. Views are planned in states made of
+    /// `template`, and see them as they are.
+    pub(crate) fn list(
         all: &[StorageCatalog],
         system: &Arc<SystemTables>,
         principal: &Principal,
         temporary: &Arc<TemporaryTables>,
         template: &SessionState,
-    ) -> Arc<Self> {
+        profile: WireProfile,
+    ) -> Arc<dyn CatalogProviderList> {
         let temporary = TemporaryCatalog(Arc::clone(temporary));
-        Arc::new_cyclic(|own| {
+        let catalogs = Arc::new_cyclic(|own| {
             let catalogs = Self::visible(all, system, principal, template, own);
             Self { catalogs, temporary }
-        })
+        });
+        for_clients_of(profile, catalogs)
     }
 
     fn visible(

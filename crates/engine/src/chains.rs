@@ -5,10 +5,8 @@
 //! counted before anything is parsed.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use pintail_types::{Error, Result, reason};
-
-use crate::grammar::Grammar;
 
 /// Operators between two commas.
 const MAX_OPERATORS: usize = 2000;
@@ -34,16 +32,15 @@ impl Level {
     }
 }
 
-/// Whether `sql` has no chain that is too long. What is no SQL passes: the parser tells where it is wrong.
+/// Whether the text has no chain that is too long. What is no SQL passes: the parser tells where it is wrong.
 ///
 /// # Errors
 /// `Invalid` if it has one.
-pub(crate) fn check(sql: &str) -> Result<()> {
-    let Ok(tokens) = Tokenizer::new(&Grammar, sql).tokenize() else { return Ok(()) };
+pub(crate) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut relations = 0_usize;
     let mut level = Level::default();
     let mut outer = Vec::new();
-    for token in &tokens {
+    for TokenWithSpan { token, .. } in tokens {
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 level.operators += usize::from(*token != Token::LParen);
@@ -143,9 +140,15 @@ fn too_long(what: &str, most: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
     use pintail_types::ErrorKind;
 
     use super::*;
+    use crate::grammar::Grammar;
+
+    fn check(sql: &str) -> Result<()> {
+        super::check(&Tokenizer::new(&Grammar, sql).tokenize_with_location().unwrap())
+    }
 
     #[test]
     fn chains_have_an_end() {

@@ -19,9 +19,11 @@ use pintail_types::{Clock, Error, Result};
 
 use crate::dialect::DEFAULT_SCHEMA;
 use crate::error::from_datafusion;
+use crate::functions;
 use crate::long_text;
 use crate::node::NodeFacts;
 use crate::registry::QueryRegistry;
+use crate::relations::ForeignRelations;
 use crate::runtime::QueryRuntime;
 use crate::session::{Session, SessionOptions};
 use crate::sql_types::ForeignTypes;
@@ -254,5 +256,8 @@ fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<Sessi
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .build();
     datafusion_functions_json::register_all(&mut state).map_err(|error| from_datafusion(&error))?;
+    functions::register_all(&mut state).map_err(|error| from_datafusion(&error))?;
+    let relations = Arc::new(ForeignRelations);
+    state.register_relation_planner(relations).map_err(|error| from_datafusion(&error))?;
     Ok(state)
 }

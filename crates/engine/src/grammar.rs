@@ -1,15 +1,21 @@
-//! The SQL that is understood: the parser's generic dialect, with the JSON operators where PostgreSQL
-//! has them.
+//! The SQL that is understood: the parser's generic dialect, with operators where PostgreSQL has them, and with
+//! statements of DuckDB.
 
 use std::any::TypeId;
 
+use datafusion::sql::sqlparser::ast::{Expr, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+pub(crate) mod statements;
+
 /// How tightly `->`, its like and `||` bind: tighter than comparison and LIKE, looser than `+` and `-`,
 /// and alike, as in PostgreSQL. The generic dialect reads `extra->>'a' = 'b'` as `extra->>('a' = 'b')`.
 const JSON_OPERATOR: u8 = 26;
+
+/// How tightly `^` binds, which raises to a power: tighter than `*`.
+const POWER_OPERATOR: u8 = 45;
 
 /// The generic dialect takes PostgreSQL's operators (`::`, `->>`, `ILIKE`, `~`, `DISTINCT ON`) and
 /// DuckDB's shorthands (`FROM` first, `EXCLUDE`, `GROUP BY ALL`) alike.
@@ -39,6 +45,7 @@ impl Dialect for Grammar {
             | Token::AtArrow
             | Token::ArrowAt
             | Token::StringConcat => Some(Ok(JSON_OPERATOR)),
+            Token::Caret => Some(Ok(POWER_OPERATOR)),
             _ => None,
         }
     }
@@ -53,6 +60,23 @@ impl Dialect for Grammar {
 
     fn is_identifier_part(&self, character: char) -> bool {
         GenericDialect.is_identifier_part(character)
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        statements::lambda(parser)
+    }
+
+    fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Result<Statement, ParserError>> {
+        statements::statement(parser)
+    }
+
+    fn supports_order_by_all(&self) -> bool {
+        true
+    }
+
+    /// Else `1_000` is read as `1 AS _000`.
+    fn supports_numeric_literal_underscores(&self) -> bool {
+        true
     }
 
     as_generic! {
@@ -74,7 +98,6 @@ impl Dialect for Grammar {
         supports_group_by_expr
         supports_group_by_with_modifier
         supports_install
-        supports_interval_options
         supports_left_associative_joins_without_parens
         supports_limit_by
         supports_limit_comma

@@ -13,6 +13,32 @@ use pintail_types::{Error, Position, reason};
 
 use crate::dialect::{normalized, table_functions};
 
+/// Functions that people know from elsewhere, and what to write here.
+const ALTERNATIVES: &[(&str, &str)] = &[
+    ("date_bin_gapfill", "date_bin, and join with generate_series to fill the gaps"),
+    ("locf", "last_value(x) IGNORE NULLS OVER (ORDER BY …)"),
+    ("interpolate", "lag and lead"),
+    ("histogram", "GROUP BY with count(*)"),
+    ("list_aggregate", "list_sum, list_avg, list_min, list_max or list_join"),
+    ("list_aggr", "list_sum, list_avg, list_min, list_max or list_join"),
+    ("list_reduce", "list_sum or list_product, or unnest and an aggregate"),
+    ("reduce", "list_sum or list_product, or unnest and an aggregate"),
+    ("regexp_extract_all", "regexp_extract, regexp_count or regexp_match"),
+    ("regexp_split_to_array", "string_split"),
+    ("regexp_split_to_table", "unnest(string_split(text, separator))"),
+    ("percentile_disc", "quantile_disc(x, 0.5)"),
+    ("columns", "the names of the columns"),
+    ("try_strptime", "TRY_CAST(text AS TIMESTAMP)"),
+    ("timezone", "x AT TIME ZONE 'Europe/Berlin'"),
+    ("json_type", "json_get and typeof, or ->"),
+    ("json_object", "to_json({'key': value})"),
+    ("json_array", "to_json([value])"),
+    ("row_to_json", "to_json({'key': value})"),
+    ("duckdb_tables", "information_schema.tables"),
+    ("duckdb_columns", "information_schema.columns"),
+    ("pragma_table_info", "DESCRIBE t, or information_schema.columns"),
+];
+
 /// The error for the first table, table function or function of `parsed` that does not exist.
 pub(crate) async fn missing_name(state: &SessionState, parsed: &Parsed) -> Option<Error> {
     let sql = syntax_tree(parsed)?;
@@ -111,6 +137,9 @@ fn function_exists(state: &SessionState, name: &str) -> bool {
 }
 
 fn no_function(what: &str, name: &str, others: impl IntoIterator<Item = String>) -> Error {
+    if let Some((_, alternative)) = ALTERNATIVES.iter().find(|(function, _)| *function == name) {
+        return Error::unsupported(format!("{what} {name} is not supported: use {alternative}"));
+    }
     Error::invalid(with_suggestion(format!("{what} {name} does not exist"), name, others))
         .with_reason(reason::UNDEFINED_FUNCTION)
 }

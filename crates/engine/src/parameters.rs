@@ -13,7 +13,7 @@ use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Cast, Placeholder, TryCast};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use pintail_types::{Error, ErrorKind, Result};
+use pintail_types::{Error, ErrorKind, Result, reason};
 
 use crate::error::from_datafusion;
 
@@ -59,11 +59,11 @@ pub(crate) fn typed(
 
 /// The planner speaks of the type Null where a parameter is meant.
 pub(crate) fn hint(error: Error, count: usize) -> Error {
-    if count == 0 || error.kind() != ErrorKind::Invalid {
+    let is_of_types = error.kind() == ErrorKind::Invalid && error.reason() != reason::UNDEFINED_FUNCTION;
+    if count == 0 || !is_of_types {
         return error;
     }
-    let message = format!("{}; a parameter may need its type: CAST(? AS type)", error.message());
-    Error::new(error.kind(), message)
+    error.reworded(format!("{}; a parameter may need its type: CAST(? AS type)", error.message()))
 }
 
 /// The types of parameters that are cast where they stand.

@@ -17,6 +17,7 @@ use pintail_types::{QueryId, Result};
 
 use crate::catalog::SessionCatalogs;
 use crate::engine::Engine;
+use crate::functions::Caller;
 use crate::registry::ActiveQuery;
 use crate::statement::Statement;
 use crate::stream::Limits;
@@ -63,10 +64,21 @@ impl Session {
     ) -> Self {
         let temporary = Arc::new(engine.temporary_tables());
         let template = engine.template();
-        let catalogs =
-            SessionCatalogs::new(engine.catalogs(), engine.system(), &principal, &temporary, template);
+        let catalogs = SessionCatalogs::list(
+            engine.catalogs(),
+            engine.system(),
+            &principal,
+            &temporary,
+            template,
+            options.profile,
+        );
         let mut state = template.clone();
         state.register_catalog_list(catalogs);
+        // The catalogs of other profiles have one of their own.
+        state.config_mut().options_mut().catalog.information_schema =
+            options.profile == WireProfile::Standard;
+        let caller = Caller { name: principal.name.clone() };
+        state.config_mut().options_mut().extensions.insert(caller);
         let initial = Arc::new(state);
         let state = ArcSwap::new(Arc::clone(&initial));
         let query_timeout = Mutex::new(engine.query_timeout());

@@ -22,9 +22,12 @@ use pintail_lake::StoredView;
 use pintail_types::{Error, Result};
 
 use crate::catalog::SessionCatalogs;
-use crate::dialect::{Admitted, complete_names, normalized, parse, table_functions};
+use crate::dialect::{
+    Admitted, DEFAULT_SCHEMA, complete_names, normalized, parse, spell_out_queries, table_functions,
+};
 use crate::error::from_datafusion;
-use crate::missing::missing_name;
+use crate::grafana::IOX;
+use crate::planning;
 use crate::session::Session;
 use crate::system::SYSTEM_SCHEMA;
 
@@ -52,9 +55,9 @@ pub(crate) async fn definition(
         return Err(Error::unsupported("a view takes its columns from the query: name them there"));
     }
     let mut parsed = Parsed::Statement(Box::new(Sql::Query(create.query.clone())));
-    if let Err(error) = state.statement_to_plan(parsed.clone()).await {
-        return Err(missing_name(state, &parsed).await.unwrap_or_else(|| from_datafusion(&error)));
-    }
+    let mut spelled = parsed.clone();
+    spell_out_queries(&mut spelled)?;
+    planning::plan(state, &mut spelled).await?;
     let mut names = FullNames {
         lake: session.lake_catalog().to_owned(),
         catalog: session.current_catalog(),
@@ -97,7 +100,7 @@ impl FullNames {
         if parts.len() == 2 {
             parts.insert(0, self.catalog.clone());
         }
-        if parts[0] != self.lake || parts[1] == SYSTEM_SCHEMA {
+        if parts[0] != self.lake || [SYSTEM_SCHEMA, IOX].contains(&parts[1].as_str()) {
             return Err(Error::unsupported(format!(
                 "a view is kept in the lake and can show tables of {} only, not {name}",
                 self.lake
@@ -155,10 +158,10 @@ impl ViewPlanner {
         let Admitted::Query(mut parsed) = parse(&text)? else {
             return Err(Error::invalid("the text of the view is no query"));
         };
-        complete_names(&mut parsed, catalogs.as_ref(), &self.lake);
+        complete_names(&mut parsed, catalogs.as_ref(), &self.lake, DEFAULT_SCHEMA);
         let mut state = self.template.clone();
         state.register_catalog_list(catalogs);
-        let plan = state.statement_to_plan(parsed).await.map_err(|error| from_datafusion(&error))?;
+        let plan = planning::plan(&state, &mut parsed).await?;
         Ok(ViewTable::new(plan, Some(text)))
     }
 }

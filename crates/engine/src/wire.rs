@@ -1,15 +1,21 @@
 //! Which Arrow types may leave, decided in one place: what a door announces and what it streams are equal.
 
+mod grafana;
+mod json;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder, UnionArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion_functions_json::{JSON_UNION_DATA_TYPE, JsonUnionEncoder, JsonUnionValue};
 use pintail_types::{Error, Result};
 
 use crate::error::from_datafusion;
+
+pub(crate) use json::json_column;
 
 /// What the clients of a door can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -25,10 +31,14 @@ pub enum WireProfile {
 ///
 /// Names, nullability and metadata stay. Views, dictionaries, run ends and 64-bit offsets become
 /// their plain forms, half floats and short decimals the next common size, zones `UTC`, and the
-/// union that JSON accessors give becomes JSON text.
+/// union that JSON accessors give becomes JSON text. For Grafana, moreover, all timestamps and dates become nanoseconds
+/// in UTC, decimals doubles, and whatever it has no column for text, lists and structures as JSON.
 pub fn wire_schema(schema: &Schema, profile: WireProfile) -> SchemaRef {
-    let (WireProfile::Standard | WireProfile::Grafana) = profile;
-    Arc::new(Schema::new_with_metadata(wire_fields(schema.fields()), schema.metadata().clone()))
+    let fields = match profile {
+        WireProfile::Standard => wire_fields(schema.fields()),
+        WireProfile::Grafana => schema.fields().iter().map(grafana::wire_field).collect(),
+    };
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 fn wire_fields(fields: &Fields) -> Fields {
@@ -36,7 +46,11 @@ fn wire_fields(fields: &Fields) -> Fields {
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {
-    let data_type = wire_type(field.data_type());
+    retyped(field, wire_type(field.data_type()))
+}
+
+/// The field with another type.
+fn retyped(field: &FieldRef, data_type: DataType) -> FieldRef {
     if data_type == *field.data_type() {
         return Arc::clone(field);
     }
@@ -93,10 +107,14 @@ fn wire_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     if let Some(union) = column.as_any().downcast_ref::<UnionArray>() {
         return json_text(union);
     }
-    // A value that does not fit is an error, never a silent null.
-    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
-    cast_with_options(column, field.data_type(), &options)
+    grafana::converted(column, field.data_type())
         .map_err(|error| from_datafusion(&error.into()).context(format!("column {}", field.name())))
+}
+
+/// A value that does not fit is an error, never a silent null.
+fn cast(column: &dyn Array, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    cast_with_options(column, data_type, &options)
 }
 
 /// The JSON union of `datafusion-functions-json` as text: strings bare, as `->>` gives them, all

@@ -29,6 +29,7 @@ fn admit_sql(statement: &Sql) -> Result<()> {
         | Sql::ShowVariable { .. }
         | Sql::ShowFunctions { .. }
         | Sql::ShowTables { .. }
+        | Sql::ShowViews { .. }
         | Sql::ShowColumns { .. }
         | Sql::ShowCatalogs { .. }
         | Sql::ShowDatabases { .. }

@@ -1,12 +1,24 @@
 //! From text to one admitted statement, with names made whole. Everything here works on the syntax tree.
 
 mod admission;
+mod expressions;
+mod hints;
 mod names;
 mod placeholders;
+mod selects;
 mod settings;
 mod show;
+mod synonyms;
+mod tokens;
+mod trees;
 
+use std::ops::ControlFlow;
+
+use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
+use datafusion::sql::sqlparser::ast::{Statement as Sql, VisitMut};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use pintail_types::{Error, Result, reason};
 
 use crate::chains;
@@ -16,10 +28,13 @@ use crate::settings::SettingChange;
 
 pub(crate) use admission::first_word;
 use admission::{admit, admit_update, is_update};
+use expressions::Expressions;
 pub(crate) use names::{complete_names, normalized, table_functions};
 pub(crate) use placeholders::number_placeholders;
+use selects::Selects;
 use settings::setting_change;
 use show::spelled_out;
+pub(crate) use synonyms::{MAX_SYNONYMS, TIME, TIMESTAMP, resolve_synonym};
 
 /// The longest statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 1 << 20;
@@ -47,13 +62,17 @@ pub(crate) enum Admitted {
 /// `Invalid` for text that does not parse, is empty, too long, too deep or holds several statements;
 /// `Unsupported` and `Forbidden` for statements that are not allowed.
 pub(crate) fn parse(sql: &str) -> Result<Admitted> {
-    let statement = read(sql)?;
+    let mut statement = read(sql)?;
     if let Some(change) = setting_change(&statement)? {
         return Ok(Admitted::Setting(change));
     }
     match &statement {
         Parsed::Statement(sql) if is_update(sql) => {
             admit_update(sql)?;
+            // A view keeps the text that its maker wrote: other readers of the lake know that spelling.
+            if !matches!(sql.as_ref(), Sql::CreateView(_)) {
+                spell_out_queries(&mut statement)?;
+            }
             Ok(Admitted::Update(statement))
         }
         _ => query(statement).map(Admitted::Query),
@@ -66,13 +85,17 @@ fn read(sql: &str) -> Result<Parsed> {
         let message = format!("the statement is longer than {MAX_SQL_BYTES} bytes");
         return Err(Error::invalid(message).with_reason(reason::STATEMENT_TOO_COMPLEX));
     }
-    chains::check(sql)?;
-    let mut statements = DFParserBuilder::new(sql)
+    let tokens = Tokenizer::new(&Grammar, sql)
+        .tokenize_with_location()
+        .map_err(|error| from_datafusion(&DataFusionError::from(ParserError::from(error))))?;
+    chains::check(&tokens)?;
+    let tokens = tokens::spelled_out(tokens);
+    let mut statements = DFParserBuilder::new(tokens.clone())
         .with_dialect(&Grammar)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| from_datafusion(&error))?;
+        .map_err(|error| hints::with_alternative(from_datafusion(&error), &tokens))?;
     let statement = statements
         .pop_front()
         .ok_or_else(|| syntax_error("empty query: there is no statement in the text"))?;
@@ -84,7 +107,23 @@ fn read(sql: &str) -> Result<Parsed> {
 
 fn query(statement: Parsed) -> Result<Parsed> {
     admit(&statement)?;
-    spelled_out(statement)
+    let mut statement = spelled_out(statement)?;
+    spell_out_queries(&mut statement)?;
+    Ok(statement)
+}
+
+/// Spells queries and expressions in the way that the planner knows.
+pub(crate) fn spell_out_queries(statement: &mut Parsed) -> Result<()> {
+    let sql = match statement {
+        Parsed::Statement(sql) => sql.as_mut(),
+        Parsed::Explain(explain) => return spell_out_queries(&mut explain.statement),
+        Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => return Ok(()),
+    };
+    let _: ControlFlow<()> = sql.visit(&mut Expressions);
+    match sql.visit(&mut Selects) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::catalog::CatalogProviderList;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, TableFactor, Visit, VisitMut, Visitor,
@@ -15,13 +16,29 @@ use crate::temporary::TEMPORARY_CATALOG;
 
 /// Makes two-part names whole: `x.y` is schema and table of the current catalog if that has such a
 /// schema, else catalog and table in [`DEFAULT_SCHEMA`].
-pub(crate) fn complete_names(statement: &mut Parsed, catalogs: &dyn CatalogProviderList, current: &str) {
+///
+/// A quoted name in capitals is that in small letters where only that exists.
+pub(crate) fn complete_names(
+    statement: &mut Parsed,
+    catalogs: &dyn CatalogProviderList,
+    current: &str,
+    schema: &str,
+) {
     let sql = match statement {
         Parsed::Statement(sql) => sql.as_mut(),
-        Parsed::Explain(explain) => return complete_names(&mut explain.statement, catalogs, current),
+        Parsed::Explain(explain) => {
+            return complete_names(&mut explain.statement, catalogs, current, schema);
+        }
         Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => return,
     };
-    let mut names = Names { catalogs, current, completed: HashSet::new(), not_tables: HashSet::new() };
+    let mut names = Names {
+        catalogs,
+        current,
+        schema,
+        completed: HashSet::new(),
+        not_tables: HashSet::new(),
+        made: None,
+    };
     let _: ControlFlow<()> = sql.visit(&mut names);
     let mut columns = Columns { completed: names.completed };
     let _: ControlFlow<()> = sql.visit(&mut columns);
@@ -30,10 +47,13 @@ pub(crate) fn complete_names(statement: &mut Parsed, catalogs: &dyn CatalogProvi
 struct Names<'a> {
     catalogs: &'a dyn CatalogProviderList,
     current: &'a str,
+    schema: &'a str,
     /// The pairs that became catalog and table.
     completed: HashSet<(String, String)>,
     /// Names of queries under WITH, and of a table that is to be made: temporary tables don't hide them.
     not_tables: HashSet<String>,
+    /// The table that is to be made: its name stays as it was written.
+    made: Option<ObjectName>,
 }
 
 impl Names<'_> {
@@ -49,15 +69,44 @@ impl Names<'_> {
         name.0.splice(0..0, place.map(|part| ObjectNamePart::Identifier(Ident::new(part))));
     }
 
+    /// Makes quoted capitals small where no other name is known.
+    fn fold(&self, name: &mut ObjectName) {
+        if self.made.as_ref() == Some(name) {
+            return;
+        }
+        let mut parts: Vec<&mut Ident> = name.0.iter_mut().filter_map(part_mut).collect();
+        let Some(table) = parts.pop() else { return };
+        let schema = match parts.pop() {
+            Some(schema) if schema.value.eq_ignore_ascii_case(INFORMATION_SCHEMA) => {
+                schema.value = INFORMATION_SCHEMA.to_owned();
+                table.value = table.value.to_lowercase();
+                return;
+            }
+            Some(schema) => normalized(schema),
+            None => self.schema.to_owned(),
+        };
+        let lower = table.value.to_lowercase();
+        let is_in_capitals = table.quote_style.is_some() && table.value != lower;
+        if !is_in_capitals || self.not_tables.contains(&table.value) {
+            return;
+        }
+        let catalog = parts.pop().map_or_else(|| self.current.to_owned(), |catalog| normalized(catalog));
+        let provider = self.catalogs.catalog(&catalog).and_then(|catalog| catalog.schema(&schema));
+        if provider.is_some_and(|tables| !tables.table_exist(&table.value) && tables.table_exist(&lower)) {
+            table.value = lower;
+        }
+    }
+
     fn complete(&mut self, name: &mut ObjectName) {
         self.complete_temporary(name);
+        self.fold(name);
         let [ObjectNamePart::Identifier(first), ObjectNamePart::Identifier(second)] = name.0.as_slice()
         else {
             return;
         };
         let (first, second) = (normalized(first), normalized(second));
         let has_schema = |schema: &str| {
-            schema == "information_schema"
+            schema == INFORMATION_SCHEMA
                 || self.catalogs.catalog(self.current).is_some_and(|catalog| catalog.schema(schema).is_some())
         };
         if has_schema(&first) || self.catalogs.catalog(&first).is_none() {
@@ -65,6 +114,13 @@ impl Names<'_> {
         }
         name.0.insert(1, ObjectNamePart::Identifier(Ident::new(DEFAULT_SCHEMA)));
         self.completed.insert((first, second));
+    }
+}
+
+const fn part_mut(part: &mut ObjectNamePart) -> Option<&mut Ident> {
+    match part {
+        ObjectNamePart::Identifier(identifier) => Some(identifier),
+        ObjectNamePart::Function(_) => None,
     }
 }
 
@@ -86,6 +142,7 @@ impl VisitorMut for Names<'_> {
         match statement {
             Sql::ShowCreate { obj_name, .. } => self.complete(obj_name),
             Sql::CreateTable(create) if !create.temporary => {
+                self.made = Some(create.name.clone());
                 if let [ObjectNamePart::Identifier(name)] = create.name.0.as_slice() {
                     self.not_tables.insert(normalized(name));
                 }

@@ -42,7 +42,7 @@ fn two_part_names_become_whole() {
         ("DESCRIBE lake.t", "DESCRIBE lake.main.t"),
     ] {
         let mut statement = read(sql).unwrap();
-        complete_names(&mut statement, &catalogs(), "lake");
+        complete_names(&mut statement, &catalogs(), "lake", "main");
         assert_eq!(statement.to_string(), expected);
     }
 }

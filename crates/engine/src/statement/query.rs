@@ -17,8 +17,8 @@ use pintail_types::{Error, Result};
 
 use crate::dialect::{complete_names, number_placeholders};
 use crate::error::from_datafusion;
-use crate::missing::missing_name;
 use crate::parameters;
+use crate::planning;
 use crate::ready_plan::ReadyPlan;
 use crate::session::{Generation, Session, at_this_moment};
 use crate::wire::wire_schema;
@@ -59,8 +59,9 @@ impl Query {
         let base = session.state();
         let mut state = at_this_moment(&base);
         let generation = session.pin(state.config_mut()).await?;
-        complete_names(&mut parsed, state.catalog_list().as_ref(), &session.current_catalog());
-        let (plan, announced) = plan_in(&session, &state, &parsed, parameter_count).await?;
+        let (catalog, schema) = (session.current_catalog(), session.current_schema());
+        complete_names(&mut parsed, state.catalog_list().as_ref(), &catalog, &schema);
+        let (plan, announced) = plan_in(&session, &state, &mut parsed, parameter_count).await?;
         let planned = Mutex::new(Arc::new(Planned { plan, generation }));
         Ok(Self { session, state: base, parsed, parameter_count, announced, planned })
     }
@@ -116,7 +117,8 @@ impl Query {
         if planned.generation == generation {
             return Ok(planned);
         }
-        let (plan, announced) = plan_in(&self.session, state, &self.parsed, self.parameter_count).await?;
+        let mut parsed = self.parsed.clone();
+        let (plan, announced) = plan_in(&self.session, state, &mut parsed, self.parameter_count).await?;
         if !same_columns(&announced.schema, &self.announced.schema)
             || !same_columns(&announced.parameters, &self.announced.parameters)
         {
@@ -150,18 +152,11 @@ fn same_columns(one: &Schema, other: &Schema) -> bool {
 async fn plan_in(
     session: &Session,
     state: &SessionState,
-    parsed: &Parsed,
+    parsed: &mut Parsed,
     parameter_count: usize,
 ) -> Result<(ReadyPlan, Announced)> {
-    let plan = match state.statement_to_plan(parsed.clone()).await {
-        Ok(plan) => plan,
-        Err(error) => {
-            return Err(match missing_name(state, parsed).await {
-                Some(missing) => missing,
-                None => parameters::hint(from_datafusion(&error), parameter_count),
-            });
-        }
-    };
+    let plan = planning::plan(state, parsed).await;
+    let plan = plan.map_err(|error| parameters::hint(error, parameter_count))?;
     // The statement was admitted by its syntax tree; this holds the planner to it.
     SQLOptions::new()
         .with_allow_ddl(false)

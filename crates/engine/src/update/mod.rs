@@ -67,7 +67,8 @@ impl Update {
         let state = session.state();
         let mut now = at_this_moment(&state);
         session.pin(now.config_mut()).await?;
-        complete_names(&mut parsed, now.catalog_list().as_ref(), &session.current_catalog());
+        let (catalog, schema) = (session.current_catalog(), session.current_schema());
+        complete_names(&mut parsed, now.catalog_list().as_ref(), &catalog, &schema);
         let Parsed::Statement(sql) = parsed else {
             return Err(Error::internal("a statement of another grammar was let through"));
         };

@@ -23,7 +23,7 @@ use super::Change;
 use super::names::Target;
 use crate::error::from_datafusion;
 use crate::grammar::Grammar;
-use crate::missing::missing_name;
+use crate::planning;
 use crate::session::Session;
 
 /// An UPDATE or DELETE of some rows, as it was planned.
@@ -150,11 +150,7 @@ fn select_all(from: Vec<TableWithJoins>, selection: Option<SqlExpr>) -> Result<S
 }
 
 async fn plan(state: &SessionState, sql: Sql) -> Result<LogicalPlan> {
-    let parsed = Parsed::Statement(Box::new(sql));
-    match state.statement_to_plan(parsed.clone()).await {
-        Ok(plan) => Ok(plan),
-        Err(error) => Err(missing_name(state, &parsed).await.unwrap_or_else(|| from_datafusion(&error))),
-    }
+    planning::plan(state, &mut Parsed::Statement(Box::new(sql))).await
 }
 
 /// The table whose rows the statement changes.

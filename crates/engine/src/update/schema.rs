@@ -15,7 +15,7 @@ use super::columns;
 use super::names::Target;
 use crate::dialect::normalized;
 use crate::error::from_datafusion;
-use crate::missing::missing_name;
+use crate::planning;
 use crate::session::Session;
 use crate::views;
 
@@ -91,13 +91,8 @@ async fn create_table(session: &Session, state: &SessionState, create: &CreateTa
         Existing::Keep | Existing::Fail => Destination::Create,
         Existing::Replace => Destination::CreateOrReplace,
     };
-    let query = Parsed::Statement(Box::new(Sql::Query(query.clone())));
-    let plan = match state.statement_to_plan(query.clone()).await {
-        Ok(plan) => plan,
-        Err(error) => {
-            return Err(missing_name(state, &query).await.unwrap_or_else(|| from_datafusion(&error)));
-        }
-    };
+    let mut query = Parsed::Statement(Box::new(Sql::Query(query.clone())));
+    let plan = planning::plan(state, &mut query).await?;
     let plan = state
         .analyzer()
         .execute_and_check(plan, state.config_options(), |_, _| {})

@@ -9,9 +9,9 @@
 //! 1 | a
 //! ```
 //!
-//! `as NAME` on a line of its own makes what follows be asked by that reader, in a session of its own; `as writer NAME`
-//! by one who may write; `as local` by the admin. Files in the folder `lake` are run on a lake, the others on tables
-//! in memory.
+//! `as NAME` on a line of its own makes what follows be asked by that reader, in a session of its own; `as NAME with
+//! grafana` in Grafana's profile; `as writer NAME` by one who may write; `as local` by the admin. Files in the folder
+//! `lake` are run on a lake, the others on tables in memory.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::common::{Bench, Limits, bench, rows};
 use crate::with_lake;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use pintail_engine::{Engine, Session, SessionOptions};
+use pintail_engine::{Engine, Session, SessionOptions, WireProfile};
 use pintail_identity::Principal;
 use pintail_types::{Error, reason};
 
@@ -71,6 +71,11 @@ fn session(engine: &Arc<Engine>, principal: Principal) -> Session {
     engine.session(principal, "test", SessionOptions::default())
 }
 
+fn grafana(engine: &Arc<Engine>, name: &str) -> Session {
+    let options = SessionOptions { profile: WireProfile::Grafana, ..SessionOptions::default() };
+    engine.session(Principal::new(name, ["readers"]), "test", options)
+}
+
 /// The records of a file with the number of their first line.
 fn records(text: &str) -> Vec<(usize, String)> {
     let mut records: Vec<(usize, String)> = Vec::new();
@@ -100,6 +105,7 @@ async fn run(engine: &Arc<Engine>, asking: &mut Session, record: &str) -> Result
     match words.as_slice() {
         ["as", "local"] => *asking = session(engine, Principal::local()),
         ["as", "writer", name] => *asking = session(engine, Principal::new(*name, [Principal::WRITERS])),
+        ["as", name, "with", "grafana"] => *asking = grafana(engine, name),
         ["as", name] => *asking = session(engine, Principal::new(*name, ["readers"])),
         ["statement", "ok"] => {
             outcome(asking, body).await.map_err(|error| error.to_string())?;

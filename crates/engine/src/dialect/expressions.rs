@@ -1,0 +1,258 @@
+//! Expressions in the spellings that the planner knows.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectNamePart, UnaryOperator, VisitorMut,
+};
+
+use super::normalized;
+use super::trees::{binary, call, constant_text, number, take, text};
+use crate::functions::intervals::{MULTIPLY, unit_of};
+use crate::functions::json::{Step, steps};
+use crate::grammar::statements::lambda_of;
+
+/// Functions whose argument may be a lambda.
+const HIGHER_ORDER: [&str; 9] = [
+    "list_transform",
+    "array_transform",
+    "list_apply",
+    "array_apply",
+    "apply",
+    "list_filter",
+    "array_filter",
+    "list_any_match",
+    "array_any_match",
+];
+
+/// Functions that people call without brackets and the parser takes for columns.
+const WITHOUT_BRACKETS: [&str; 3] = ["current_schema", "current_database", "localtimestamp"];
+
+/// Spells expressions out, from the inside to the outside.
+pub(super) struct Expressions;
+
+impl VisitorMut for Expressions {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        // Before their bodies are visited, where `x -> x` would be JSON.
+        if let Expr::Function(function) = expression {
+            make_lambdas(function);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Identifier(name) if is_function_without_brackets(name) => {
+                let name = name.value.to_lowercase();
+                *expression = call(&name, Vec::new());
+            }
+            Expr::BinaryOp { .. } => spell_operator(expression),
+            Expr::Interval(interval) => {
+                if let Some(spelled) = spelled_interval(interval) {
+                    *expression = spelled;
+                }
+            }
+            Expr::SimilarTo { .. } => spell_similar_to(expression),
+            Expr::Function(function) => {
+                order_within_brackets(function);
+                name_struct_fields(function);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_function_without_brackets(name: &Ident) -> bool {
+    name.quote_style.is_none() && WITHOUT_BRACKETS.contains(&name.value.to_lowercase().as_str())
+}
+
+fn spell_operator(expression: &mut Expr) {
+    let Expr::BinaryOp { left, op, right } = expression else { return };
+    let spelled = match op {
+        // In PostgreSQL and DuckDB `^` is a power.
+        BinaryOperator::BitwiseXor | BinaryOperator::PGExp => call("power", vec![take(left), take(right)]),
+        BinaryOperator::DuckIntegerDivide => call("div", vec![take(left), take(right)]),
+        BinaryOperator::PGStartsWith => call("starts_with", vec![take(left), take(right)]),
+        BinaryOperator::Arrow | BinaryOperator::LongArrow => {
+            let Some(steps) =
+                constant_text(right).filter(|path| path.starts_with(['$', '/'])).and_then(steps)
+            else {
+                return;
+            };
+            into_json(take(left), op.clone(), steps)
+        }
+        BinaryOperator::Multiply if is_interval(left) => call(MULTIPLY, vec![take(left), take(right)]),
+        BinaryOperator::Multiply if is_interval(right) => call(MULTIPLY, vec![take(right), take(left)]),
+        _ => return,
+    };
+    *expression = spelled;
+}
+
+/// `SIMILAR TO` is a regular expression for all of the text, with the wildcards of LIKE, too. The planner's own takes
+/// what is found anywhere in the text.
+fn spell_similar_to(expression: &mut Expr) {
+    let Expr::SimilarTo { negated, expr, pattern, escape_char: None } = expression else { return };
+    let mut pattern = take(pattern);
+    if let Some(constant) = constant_text(&pattern) {
+        pattern = text(constant.replace('%', ".*").replace('_', "."));
+    }
+    let matches = call("regexp_full_match", vec![take(expr), pattern]);
+    *expression = match negated {
+        true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(matches) },
+        false => matches,
+    };
+}
+
+fn is_interval(expression: &Expr) -> bool {
+    match expression {
+        Expr::Interval(_) => true,
+        Expr::Nested(inner) => is_interval(inner),
+        Expr::Function(function) => function.name.to_string() == MULTIPLY,
+        _ => false,
+    }
+}
+
+/// `document -> 'a' -> 0 ->> 'b'` for the path `$.a[0].b`.
+fn into_json(document: Expr, last: BinaryOperator, mut steps: Vec<Step>) -> Expr {
+    let step = |step| match step {
+        Step::Key(key) => text(key),
+        Step::Index(index) => number(index),
+    };
+    let Some(end) = steps.pop() else { return document };
+    let inner = steps.into_iter().fold(document, |at, next| binary(at, BinaryOperator::Arrow, step(next)));
+    binary(inner, last, step(end))
+}
+
+/// `INTERVAL (n) DAY` for an n that is no constant, and `INTERVAL '01:30:00'`.
+fn spelled_interval(interval: &mut Interval) -> Option<Expr> {
+    while let Expr::Nested(inner) = interval.value.as_mut() {
+        *interval.value = take(inner);
+    }
+    if let Some(clock) = constant_text(&interval.value).filter(|_| interval.leading_field.is_none()) {
+        *interval.value = text(clock_as_units(clock)?);
+        return None;
+    }
+    let unit = unit_of(&interval.leading_field.as_ref()?.to_string())?;
+    let is_plain = interval.leading_precision.is_none() && interval.last_field.is_none();
+    let is_constant = matches!(interval.value.as_ref(), Expr::Value(_) | Expr::UnaryOp { .. });
+    (is_plain && !is_constant).then(|| call(unit, vec![take(&mut interval.value)]))
+}
+
+/// `1 day 01:30:00` as `1 day 1 hours 30 minutes 00 seconds`.
+fn clock_as_units(interval: &str) -> Option<String> {
+    let (days, clock) = match interval.trim().rsplit_once(' ') {
+        Some((days, clock)) => (days, clock),
+        None => ("", interval.trim()),
+    };
+    let (sign, digits) = clock.strip_prefix('-').map_or(("", clock), |digits| ("-", digits));
+    let parts: Vec<&str> = digits.split(':').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if !(2..=3).contains(&parts.len()) || !parts.iter().all(is_number) {
+        return None;
+    }
+    let units = parts.iter().zip(["hours", "minutes", "seconds"]);
+    let units: Vec<String> = units.map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
+    Some(format!("{days} {}", units.join(" ")).trim().to_owned())
+}
+
+/// `x -> x + 1` as the argument of a function on lists is a lambda, and no JSON.
+fn make_lambdas(function: &mut Function) {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return };
+    if !HIGHER_ORDER.contains(&normalized(name).as_str()) {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in &mut list.args {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { continue };
+        if let Some(names) = lambda_names(argument) {
+            *argument = lambda_of(names, Box::new(take(argument)));
+        }
+    }
+}
+
+/// Takes `x ->` or `(x, y) ->` off the start of an expression. Operators that bind less tightly stand above the arrow.
+fn lambda_names(expression: &mut Expr) -> Option<Vec<Ident>> {
+    let Expr::BinaryOp { left, op, right } = expression else { return None };
+    if *op != BinaryOperator::Arrow {
+        return lambda_names(left);
+    }
+    let name = |expression: &Expr| match expression {
+        Expr::Identifier(name) => Some(name.clone()),
+        _ => None,
+    };
+    let names = match left.as_ref() {
+        Expr::Identifier(name) => vec![name.clone()],
+        Expr::Nested(inner) => vec![name(inner)?],
+        Expr::Tuple(names) => names.iter().map(name).collect::<Option<_>>()?,
+        Expr::BinaryOp { .. } => return lambda_names(left),
+        _ => return None,
+    };
+    if constant_text(right).is_some() {
+        return None;
+    }
+    *expression = take(right);
+    Some(names)
+}
+
+/// `string_agg(x, ',') WITHIN GROUP (ORDER BY y)` and `group_concat(x SEPARATOR ',')` with all in the brackets.
+fn order_within_brackets(function: &mut Function) {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return };
+    if !["string_agg", "listagg", "group_concat"].contains(&normalized(name).as_str()) {
+        return;
+    }
+    let FunctionArguments::List(FunctionArgumentList { args, clauses, .. }) = &mut function.args else {
+        return;
+    };
+    if !function.within_group.is_empty() {
+        clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
+    }
+    clauses.retain(|clause| {
+        let FunctionArgumentClause::Separator(separator) = clause else { return true };
+        args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(separator.clone()))));
+        false
+    });
+}
+
+/// `struct_pack(a := 1)` is `named_struct('a', 1)`.
+fn name_struct_fields(function: &mut Function) {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else { return };
+    if normalized(name) != "struct_pack" {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let mut args = Vec::with_capacity(2 * list.args.len());
+    for argument in list.args.drain(..) {
+        match argument {
+            FunctionArg::Named { name, arg, .. } => {
+                args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(text(normalized(&name)))));
+                args.push(FunctionArg::Unnamed(arg));
+            }
+            other => args.push(other),
+        }
+    }
+    list.args = args;
+    *name = Ident { value: "named_struct".to_owned(), ..name.clone() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_in_intervals() {
+        for (interval, expected) in [
+            ("01:30:00", Some("01 hours 30 minutes 00 seconds")),
+            ("2 days -01:30", Some("2 days -01 hours -30 minutes")),
+            ("1 day", None),
+            (":", None),
+            ("1:x", None),
+            ("1:2:3:4", None),
+        ] {
+            assert_eq!(clock_as_units(interval).as_deref(), expected, "{interval}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What Grafana and other clients of InfluxDB expect of the catalogs: the tables of the default schema in a schema `iox`,
+//! with their time in a column `time`.
+//!
+//! Every session finds `iox.t`. Sessions with Grafana's profile, moreover, have the schema in their lists, have the
+//! column in the default schema too, and are told the types in which columns leave.
+
+mod information;
+mod overlay;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType, ident};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::dialect::{DEFAULT_SCHEMA, TIME, TIMESTAMP};
+use crate::wire::WireProfile;
+
+use self::information::with_information_schema;
+use self::overlay::Overlaid;
+
+/// The schema that InfluxDB has its tables in.
+pub(crate) const IOX: &str = "iox";
+
+/// The catalogs as clients of `profile` expect them.
+pub(crate) fn for_clients_of(
+    profile: WireProfile,
+    catalogs: Arc<dyn CatalogProviderList>,
+) -> Arc<dyn CatalogProviderList> {
+    let catalogs = Overlaid::list(catalogs, move |inner| Arc::new(WithIox { inner, profile }));
+    match profile {
+        WireProfile::Standard => catalogs,
+        WireProfile::Grafana => with_information_schema(catalogs, profile),
+    }
+}
+
+/// A catalog with schema [`IOX`].
+#[derive(Debug)]
+struct WithIox {
+    inner: Arc<dyn CatalogProvider>,
+    profile: WireProfile,
+}
+
+impl CatalogProvider for WithIox {
+    fn schema_names(&self) -> Vec<String> {
+        let mut names = self.inner.schema_names();
+        if self.profile == WireProfile::Grafana && names.iter().any(|name| name == DEFAULT_SCHEMA) {
+            names.push(IOX.to_owned());
+        }
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        match name {
+            IOX => {
+                let inner = self.inner.schema(DEFAULT_SCHEMA)?;
+                Some(Arc::new(WithTime { inner, is_alias: true }))
+            }
+            DEFAULT_SCHEMA if self.profile == WireProfile::Grafana => {
+                let inner = self.inner.schema(DEFAULT_SCHEMA)?;
+                Some(Arc::new(WithTime { inner, is_alias: false }))
+            }
+            other => self.inner.schema(other),
+        }
+    }
+}
+
+/// A schema whose tables have column [`TIME`] where they have [`TIMESTAMP`].
+#[derive(Debug)]
+struct WithTime {
+    inner: Arc<dyn SchemaProvider>,
+    /// Its tables are those of another schema, and are listed as views, so that a list of tables has each once.
+    is_alias: bool,
+}
+
+#[async_trait]
+impl SchemaProvider for WithTime {
+    fn table_names(&self) -> Vec<String> {
+        self.inner.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = self.inner.table(name).await? else { return Ok(None) };
+        if !is_timed(&table.schema()) {
+            return Ok(Some(table));
+        }
+        let view = ViewTable::new(timed_plan(name, &table)?, None);
+        Ok(Some(Arc::new(TimedTable { view, table_type: self.listed(table.table_type()) })))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.inner.table_type(name).await?.map(|table_type| self.listed(table_type)))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.inner.table_exist(name)
+    }
+}
+
+impl WithTime {
+    const fn listed(&self, table_type: TableType) -> TableType {
+        if self.is_alias { TableType::View } else { table_type }
+    }
+}
+
+fn is_timed(schema: &SchemaRef) -> bool {
+    let has_timestamp = schema
+        .field_with_name(TIMESTAMP)
+        .is_ok_and(|field| matches!(field.data_type(), DataType::Timestamp(..)));
+    has_timestamp && schema.field_with_name(TIME).is_err()
+}
+
+/// The table with its time in front, in another name.
+fn timed_plan(name: &str, table: &Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+    let mut columns = vec![ident(TIMESTAMP).alias(TIME)];
+    columns.extend(table.schema().fields().iter().map(|field| ident(field.name())));
+    LogicalPlanBuilder::scan(name, provider_as_source(Arc::clone(table)), None)?.project(columns)?.build()
+}
+
+/// A view that may be listed as a table.
+#[derive(Debug)]
+struct TimedTable {
+    view: ViewTable,
+    table_type: TableType,
+}
+
+#[async_trait]
+impl TableProvider for TimedTable {
+    fn schema(&self) -> SchemaRef {
+        self.view.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.table_type
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.view.get_logical_plan()
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.view.scan(state, projection, filters, limit).await
+    }
+}

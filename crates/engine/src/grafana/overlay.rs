@@ -1,0 +1,49 @@
+//! Catalogs that are seen through something.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProvider, CatalogProviderList};
+
+/// The catalogs of a list, each made another when it is looked up.
+pub(super) struct Overlaid<F> {
+    catalogs: Arc<dyn CatalogProviderList>,
+    overlay: F,
+}
+
+impl<F> Overlaid<F>
+where
+    F: Fn(Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
+{
+    pub(super) fn list(catalogs: Arc<dyn CatalogProviderList>, overlay: F) -> Arc<dyn CatalogProviderList> {
+        Arc::new(Self { catalogs, overlay })
+    }
+}
+
+impl<F> CatalogProviderList for Overlaid<F>
+where
+    F: Fn(Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
+{
+    /// What there is comes from the storage: nothing is registered.
+    fn register_catalog(
+        &self,
+        _name: String,
+        _catalog: Arc<dyn CatalogProvider>,
+    ) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        self.catalogs.catalog_names()
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        self.catalogs.catalog(name).map(&self.overlay)
+    }
+}
+
+impl<F> fmt::Debug for Overlaid<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overlaid").field("catalogs", &self.catalogs).finish_non_exhaustive()
+    }
+}
