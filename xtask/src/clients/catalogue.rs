@@ -224,24 +224,11 @@ pub(crate) static PROGRAMS: [Program; 9] = [
     },
 ];
 
-const NO_GRAFANA: &str = "Grafana's profile: its types, the schema iox, the column time";
-
 /// What a driver has and the server does not do rightly yet: client, feature, and what is missing. One that passes has
 /// to be taken off this list.
 pub(crate) static NOT_YET: &[(&str, &str, &str)] = &[
     ("adbc-python", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
     ("adbc-go", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
-    ("grafana-influxdb", "columns", NO_GRAFANA),
-    ("grafana-influxdb", "dashboard", NO_GRAFANA),
-    ("grafana-influxdb", "empty", NO_GRAFANA),
-    ("grafana-influxdb", "macros", NO_GRAFANA),
-    ("grafana-influxdb", "nulls", NO_GRAFANA),
-    ("grafana-influxdb", "query", NO_GRAFANA),
-    ("grafana-influxdb", "tables", NO_GRAFANA),
-    ("grafana-influxdb", "time", NO_GRAFANA),
-    ("grafana-plugin", "columns", NO_GRAFANA),
-    ("grafana-plugin", "query", NO_GRAFANA),
-    ("grafana-plugin", "time", NO_GRAFANA),
     ("jdbc", "parameters", "the driver writes milliseconds where another unit is announced"),
     ("jdbc", "session-options", "SHOW does not know what SET has set"),
 ];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{Result, exec_err};
@@ -250,7 +250,9 @@ impl Values {
     }
 
     fn whole(&self, kind: char, row: usize) -> Result<String> {
-        let value = cast(&self.column.slice(row, 1), &DataType::Int64)?;
+        // A value beyond its range is an error, never another number.
+        let strict = CastOptions { safe: false, format_options: FormatOptions::default() };
+        let value = cast_with_options(&self.column.slice(row, 1), &DataType::Int64, &strict)?;
         let value = value.as_primitive::<Int64Type>().value(0);
         Ok(match kind {
             'x' => format!("{value:x}"),
