@@ -22,7 +22,8 @@ pub(crate) async fn plan(state: &SessionState, parsed: &mut Parsed) -> Result<Lo
     }
 }
 
-async fn plan_with_synonyms(
+/// The same with the planner's own error.
+pub(crate) async fn plan_with_synonyms(
     state: &SessionState,
     parsed: &mut Parsed,
 ) -> Result<LogicalPlan, DataFusionError> {

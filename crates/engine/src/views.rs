@@ -161,7 +161,9 @@ impl ViewPlanner {
         complete_names(&mut parsed, catalogs.as_ref(), &self.lake, DEFAULT_SCHEMA);
         let mut state = self.template.clone();
         state.register_catalog_list(catalogs);
-        let plan = planning::plan(&state, &mut parsed).await?;
+        // What is missing is not looked for here: that would plan the views below once more, and double with every level.
+        let plan = planning::plan_with_synonyms(&state, &mut parsed).await;
+        let plan = plan.map_err(|error| from_datafusion(&error))?;
         Ok(ViewTable::new(plan, Some(text)))
     }
 }
