@@ -92,7 +92,7 @@ fn order_by_all(order_by: &mut OrderBy, select: &Select) {
         return;
     }
     let by =
-        |position: usize| OrderByExpr { expr: number(position), options: options.clone(), with_fill: None };
+        |position: usize| OrderByExpr { expr: number(position), options: *options, with_fill: None };
     order_by.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by).collect());
 }
 
