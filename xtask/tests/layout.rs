@@ -34,15 +34,22 @@ const ROOMS: &[Room] = &[
         knows_nothing_of: &[&["pintail-hep", "pintail-ducklake"], ENGINES, DOORS],
     },
     Room {
+        name: "pintail-http",
+        knows_nothing_of: &[&["pintail-hep", "pintail-ducklake"], ENGINES, QUERY_DOORS],
+    },
+    Room {
         name: "pintail-lake",
-        knows_nothing_of: &[&["pintail-hep", "pintail-identity"], SOCKETS, DOORS, USER_SQL],
+        knows_nothing_of: &[&["pintail-hep", "pintail-identity", "pintail-http"], SOCKETS, DOORS, USER_SQL],
     },
     Room { name: "pintail-capture", knows_nothing_of: &[ENGINES, USER_SQL, QUERY_DOORS] },
-    Room { name: "pintail-engine", knows_nothing_of: &[&["pintail-hep", "pintail-capture"], SOCKETS, DOORS] },
+    Room {
+        name: "pintail-engine",
+        knows_nothing_of: &[&["pintail-hep", "pintail-http", "pintail-capture"], SOCKETS, DOORS],
+    },
     Room {
         name: "pintail-flight",
         knows_nothing_of: &[
-            &["pintail-hep", "pintail-ducklake", "pintail-lake", "pintail-capture"],
+            &["pintail-hep", "pintail-ducklake", "pintail-http", "pintail-lake", "pintail-capture"],
             USER_SQL,
         ],
     },
@@ -72,6 +79,7 @@ const OURS: &[&str] = &[
     "pintail-hep",
     "pintail-ducklake",
     "pintail-identity",
+    "pintail-http",
     "pintail-lake",
     "pintail-capture",
     "pintail-engine",

@@ -16,7 +16,14 @@ mod metrics;
 mod node_api;
 mod query;
 mod reply;
-mod server;
+
+use std::time::Duration;
+
+use pintail_http::Limits;
 
 pub use metrics::{MetricsSource, Samples, serve_metrics};
 pub use node_api::{NodeApiOptions, serve_node_api};
+
+/// What clients may take of each door.
+const LIMITS: Limits =
+    Limits { connections: 1024, head_timeout: Duration::from_secs(30), stop_grace: Duration::from_secs(5) };

@@ -12,11 +12,10 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use pintail_engine::Engine;
 use pintail_identity::tls::Listener;
-use pintail_types::Result;
 use tokio_util::sync::CancellationToken;
 
 use crate::reply::{method_not_allowed, no_such_path};
-use crate::{health, server};
+use crate::{LIMITS, health};
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
@@ -100,16 +99,13 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
 
 /// Serves `GET /metrics` and `GET /health` until `shutdown` is cancelled. Both need no credentials: the
 /// listener belongs on loopback or a network for monitoring.
-///
-/// # Errors
-/// `Unavailable` if the listener fails for good.
 pub async fn serve_metrics(
     source: MetricsSource,
     engine: Arc<Engine>,
     listener: Listener,
     shutdown: CancellationToken,
-) -> Result<()> {
-    server::serve(listener, router(Arc::new(source), engine), shutdown).await
+) {
+    pintail_http::serve(listener, router(Arc::new(source), engine), LIMITS, shutdown).await;
 }
 
 fn router(source: Arc<MetricsSource>, engine: Arc<Engine>) -> Router {

@@ -9,10 +9,10 @@
 //!
 //! All but `/health` ask for the listener's credentials.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use axum::middleware::{Next, from_fn_with_state};
@@ -28,8 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::query::{query, query_with_columns};
 use crate::reply::{Failure, method_not_allowed, no_such_path};
-use crate::server::Peer;
-use crate::{health, server};
+use crate::{LIMITS, health};
 
 /// The listener's name in the ready file; queries are listed under it.
 pub(crate) const DOOR: &str = "node_http";
@@ -67,7 +66,9 @@ pub async fn serve_node_api(
         Error::internal(format!("the listener has no address: {error}")).with_source(error)
     })?;
     let address = options.flight_address.unwrap_or_else(|| own.to_string());
-    server::serve(listener, router(Arc::new(Node { engine, authenticator, address })), shutdown).await
+    let node = Arc::new(Node { engine, authenticator, address });
+    pintail_http::serve(listener, router(node), LIMITS, shutdown).await;
+    Ok(())
 }
 
 fn router(node: Arc<Node>) -> Router {
@@ -88,7 +89,7 @@ async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let principal = caller(&node, request.headers(), peer).await?;
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)

@@ -173,7 +173,10 @@ pub(super) fn serve(
         _ => {
             let source = metrics::source(rooms);
             tasks.spawn_on(
-                async move { (name, pintail_rest::serve_metrics(source, engine, listener, shutdown).await) },
+                async move {
+                    pintail_rest::serve_metrics(source, engine, listener, shutdown).await;
+                    (name, Ok(()))
+                },
                 runtime,
             );
         }

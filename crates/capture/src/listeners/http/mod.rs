@@ -4,12 +4,12 @@
 //! 200 means that the journal has synced the stored packets. A client that gets 503 sends again later.
 
 mod body;
-mod connection;
 mod memory;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -27,7 +27,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::body::Part;
-use self::connection::Limits;
 use self::memory::{BodyMemory, Refused};
 use super::listen;
 use crate::accounting::{Note, Reason, Transport};
@@ -37,6 +36,9 @@ use crate::options::HttpOptions;
 
 /// The time after which a client that was sent away may come again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// How long requests may go on once the end was asked for.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// The running listener.
 #[derive(Debug)]
@@ -60,7 +62,11 @@ impl Listener {
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("an http listener without an address").with_source(error))?;
-        let limits = Limits { connections: options.max_connections, head_timeout: options.read_timeout };
+        let limits = pintail_http::Limits {
+            connections: options.max_connections,
+            head_timeout: options.read_timeout,
+            stop_grace: STOP_GRACE,
+        };
         let door = Arc::new(Door {
             core: Arc::clone(core),
             transport,
@@ -69,7 +75,7 @@ impl Listener {
             stop: stop.clone(),
             options,
         });
-        let task = tokio::spawn(connection::serve(listener, router(door), limits, stop));
+        let task = tokio::spawn(pintail_http::serve(listener, router(door), limits, stop));
         Ok(Self { address, task })
     }
 

@@ -1,13 +1,21 @@
-//! HTTP connections, limited in number and in the time that the head of a request may take.
+//! HTTP connections: how many, for how long, and how they end. What takes packets and what answers queries over HTTP
+//! is served by the one [`serve`].
+//!
+//! What must hold:
+//! - A client that is slow to ask, or never asks, holds one of a limited number of places, and that for a limited time.
+//! - Once the end is asked for, no request is begun, and those that were begun have a while to be answered.
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pintail_identity::tls::{Connection, Listener};
@@ -15,22 +23,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The pause after the system refused to accept a connection.
+/// The pause after the system refused to accept a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long requests may go on once the end was asked for.
-const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// What a client may take of the listener.
+/// What clients may take of a listener.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// More connections at a time wait to be accepted.
-    pub(super) connections: usize,
+pub struct Limits {
+    /// Connections at a time; more of them wait in the kernel's queue.
+    pub connections: usize,
     /// The longest time for the head of a request, and the longest silence between two requests.
-    pub(super) head_timeout: Duration,
+    pub head_timeout: Duration,
+    /// How long requests may go on once the end was asked for.
+    pub stop_grace: Duration,
 }
 
-/// Serves `router` until `stop` is cancelled, then lets running requests end for a while.
-pub(super) async fn serve(mut listener: Listener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Serves `router` until `stop` is cancelled, then lets running requests end for a while. The other end of a connection is
+/// the [`ConnectInfo<SocketAddr>`] of its requests.
+pub async fn serve(mut listener: Listener, router: Router, limits: Limits, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
@@ -41,16 +50,15 @@ pub(super) async fn serve(mut listener: Listener, router: Router, limits: Limits
             accepted = accept(&mut listener, &room) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else { continue };
-        let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        let stop = stop.clone();
+        let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, router, limits.head_timeout, stop).await;
+            serve_connection(stream, peer, router, limits.head_timeout, stop).await;
             drop(permit);
         });
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(STOP_GRACE, all_ended).await.is_err() {
+    if tokio::time::timeout(limits.stop_grace, all_ended).await.is_err() {
         tracing::warn!(connections = connections.len(), "http connections that are still busy are cut");
         connections.shutdown().await;
     }
@@ -74,13 +82,18 @@ async fn accept(
 
 async fn serve_connection(
     stream: Connection,
+    peer: SocketAddr,
     router: Router,
     head_timeout: Duration,
     stop: CancellationToken,
 ) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head_timeout);
-    let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
@@ -93,3 +106,6 @@ async fn serve_connection(
         tracing::debug!(%error, "an http connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;
