@@ -1,6 +1,7 @@
 //! Changes of a table that keep its rows: names and columns.
 
 use datafusion_ducklake::metadata_writer::validate_name;
+use pintail_types::reason;
 use rusqlite::params;
 
 use crate::changes::Change;
@@ -19,7 +20,7 @@ pub(crate) fn rename_table(commit: &mut Commit<'_>, name: &TableName, to: &str) 
         .is_some_and(|other| other.id != table.id)
         || tables::view_id(commit.connection(), &name.schema, to)?.is_some();
     if taken {
-        return Err(CatalogError::Conflict(format!("{}.{to} exists already", name.schema)));
+        return Err(CatalogError::table_exists("table", format_args!("{}.{to}", name.schema)));
     }
     commit.execute(sql::END_TABLE, params![commit.snapshot(), table.id])?;
     commit.execute(sql::RENAME_TABLE, params![commit.snapshot(), to, table.id])?;
@@ -42,10 +43,7 @@ pub(crate) fn add_column(
     if top_level(&live, column.field.name()).is_some() {
         return match if_not_exists {
             true => Ok(()),
-            false => Err(CatalogError::Conflict(format!(
-                "column {} of {name} exists already",
-                column.field.name()
-            ))),
+            false => Err(CatalogError::column_exists(column.field.name(), name)),
         };
     }
     if !column.field.is_nullable() && column.default.is_none() {
@@ -101,7 +99,7 @@ pub(crate) fn rename_column(commit: &mut Commit<'_>, name: &TableName, column: &
     let live = columns::live_columns(commit.connection(), table.id)?;
     let found = top_level(&live, column).ok_or_else(|| no_column(name, column))?;
     if top_level(&live, to).is_some_and(|other| other.id != found.id) {
-        return Err(CatalogError::Conflict(format!("column {to} of {name} exists already")));
+        return Err(CatalogError::column_exists(to, name));
     }
     refuse_spec_column(commit, name, &table, found)?;
     commit.execute(sql::END_COLUMN, params![commit.snapshot(), table.id, found.id])?;
@@ -118,7 +116,7 @@ fn existing(commit: &Commit<'_>, name: &TableName) -> Result<Table> {
         Some(_) => Err(CatalogError::Unsupported(format!(
             "{name} is a view, which can't be altered: use CREATE OR REPLACE VIEW"
         ))),
-        None => Err(CatalogError::NotFound(format!("table {name} does not exist"))),
+        None => Err(CatalogError::no_table("table", name)),
     }
 }
 
@@ -133,7 +131,7 @@ fn top_level<'a>(live: &'a [LiveColumn], name: &str) -> Option<&'a LiveColumn> {
 }
 
 fn no_column(name: &TableName, column: &str) -> CatalogError {
-    CatalogError::NotFound(format!("{name} has no column {column}"))
+    CatalogError::NotFound(reason::UNDEFINED_COLUMN, format!("{name} has no column {column}"))
 }
 
 /// The table's layout names this column: files to come would not follow it.

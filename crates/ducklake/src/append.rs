@@ -5,7 +5,7 @@ use datafusion_ducklake::{
     ColumnDef, DataFileInfo, DeleteFileEntry, MetadataWriter as _, PartitionSpec, SnapshotCommitMetadata,
     WriteMode,
 };
-use pintail_types::{Error, Result, SnapshotId};
+use pintail_types::{Error, Result, SnapshotId, reason};
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CommitExtras};
@@ -72,7 +72,8 @@ impl Catalog {
             .begin_write_transaction(schema_name, table_name, &columns, WriteMode::Append)
             .map_err(failed)?;
         if setup.table_id < 0 {
-            return Err(Error::not_found(format!("table {schema_name}.{table_name} does not exist")));
+            return Err(Error::not_found(format!("table {schema_name}.{table_name} does not exist"))
+                .with_reason(reason::UNDEFINED_TABLE));
         }
         let table = self.read(|connection| Table::still_there(connection, setup.table_id))?;
         let partition = writer.live_partition_spec(setup.table_id).map_err(failed)?;
@@ -108,7 +109,7 @@ impl Catalog {
             let schema = Schema::existing(connection, &table.schema)?;
             let found = Table::named(connection, &table.schema, &table.name)?;
             if found.is_some() && existing != Existing::Replace {
-                return Err(CatalogError::Conflict(format!("table {table} exists already")));
+                return Err(CatalogError::table_exists("table", table));
             }
             let directory = schema.directory_of(&self.data_path(), &table.name, &uuid);
             Ok((directory, Snapshot::head(connection)?.id))
@@ -138,7 +139,7 @@ impl Catalog {
         let mut rows = 0;
         let done = self.database().commit_if_changed(about, |commit| {
             let found = Table::named(commit.connection(), &table.schema, &table.name)?
-                .ok_or_else(|| CatalogError::NotFound(format!("table {table} does not exist")))?;
+                .ok_or_else(|| CatalogError::no_table("table", table))?;
             files::fence_unchanged(commit, found.id, base.0)?;
             rows = files::live_rows(commit.connection(), found.id)?;
             files::end_all(commit, found.id)?;
@@ -196,7 +197,7 @@ impl AppendTarget {
             Place::Table(id) => Ok(*id),
             Place::New { uuid, columns, existing } => {
                 if !make_room(commit, &self.table, *existing)? {
-                    return Err(CatalogError::Conflict(format!("table {} exists already", self.table)));
+                    return Err(CatalogError::table_exists("table", &self.table));
                 }
                 let (nodes, ids) = nodes_of(columns)?;
                 let TableName { schema, name } = &self.table;

@@ -145,14 +145,14 @@ impl Catalog {
 
     fn open_inner(path: &Path, options: &CatalogOptions) -> CatalogResult<Self> {
         if !options.create && !path.exists() {
-            return Err(CatalogError::NotFound("the file does not exist".to_owned()));
+            return Err(CatalogError::no_catalog("the file does not exist"));
         }
         let path = std::path::absolute(path).map_err(|error| CatalogError::Invalid(error.to_string()))?;
         let database = Database::open(&path, options.create, options.busy_timeout)?;
         let data_path = database.write(|connection| {
             if !layout::exists(connection)? {
                 if !options.create {
-                    return Err(CatalogError::NotFound("the file holds no DuckLake catalog".to_owned()));
+                    return Err(CatalogError::no_catalog("the file holds no DuckLake catalog"));
                 }
                 if options.data_path.is_empty() {
                     return Err(CatalogError::Invalid("a new catalog needs a data path".to_owned()));
@@ -183,13 +183,13 @@ impl Catalog {
 
     fn open_read_only_inner(path: &Path, options: &CatalogOptions) -> CatalogResult<Self> {
         if !path.exists() {
-            return Err(CatalogError::NotFound("the file does not exist".to_owned()));
+            return Err(CatalogError::no_catalog("the file does not exist"));
         }
         let path = std::path::absolute(path).map_err(|error| CatalogError::Invalid(error.to_string()))?;
         let database = Database::open_read_only(&path, options.busy_timeout)?;
         let data_path = database.read(|connection| {
             if !layout::exists(connection)? {
-                return Err(CatalogError::NotFound("the file holds no DuckLake catalog".to_owned()));
+                return Err(CatalogError::no_catalog("the file holds no DuckLake catalog"));
             }
             layout::verify(connection)?;
             Snapshot::head(connection)?;

@@ -35,7 +35,7 @@ pub(crate) fn view(commit: &mut Commit<'_>, name: &TableName, if_exists: bool) -
 fn missing(kind: &str, name: &TableName, if_exists: bool) -> Result<()> {
     match if_exists {
         true => Ok(()),
-        false => Err(CatalogError::NotFound(format!("{kind} {name} does not exist"))),
+        false => Err(CatalogError::no_table(kind, name)),
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn schema(commit: &mut Commit<'_>, name: &str, if_exists: bool, casca
     let Some(schema) = tables::find_schema(commit.connection(), name)? else {
         return match if_exists {
             true => Ok(()),
-            false => Err(CatalogError::NotFound(format!("schema {name} does not exist"))),
+            false => Err(CatalogError::no_schema(name)),
         };
     };
     let tables = ids(commit, sql::LIVE_TABLES, name)?;

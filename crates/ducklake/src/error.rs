@@ -1,7 +1,7 @@
 //! What can go wrong inside a catalog, and how it looks to each caller.
 
 use datafusion_ducklake::DuckLakeError;
-use pintail_types::{Error, ErrorKind};
+use pintail_types::{Error, ErrorKind, reason};
 use rusqlite::ErrorCode;
 
 /// The result of everything inside this crate.
@@ -19,8 +19,12 @@ pub(crate) enum CatalogError {
     Conflict(String),
     #[error("{0}")]
     Invalid(String),
-    #[error("{0}")]
-    NotFound(String),
+    /// With the reason that says what there is none of.
+    #[error("{1}")]
+    NotFound(&'static str, String),
+    /// With the reason that says what there is already.
+    #[error("{1}")]
+    Exists(&'static str, String),
     #[error("{0}")]
     Unsupported(String),
     #[error("{0}")]
@@ -46,9 +50,9 @@ impl CatalogError {
                 _ => ErrorKind::Internal,
             },
             Self::Locked => ErrorKind::Unavailable,
-            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Conflict(_) | Self::Exists(..) => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::Invalid,
-            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotFound(..) => ErrorKind::NotFound,
             Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Corrupt(_) => ErrorKind::Corrupt,
             Self::Lake(error) => match error {
@@ -62,9 +66,42 @@ impl CatalogError {
         }
     }
 
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(reason, _) | Self::Exists(reason, _) => reason,
+            other => other.kind().reason(),
+        }
+    }
+
     /// The error at the crate's edge; `place` says which catalog.
     pub(crate) fn at(self, place: impl std::fmt::Display) -> Error {
-        Error::new(self.kind(), format!("catalog {place}: {self}")).with_source(self)
+        let error = Error::new(self.kind(), format!("catalog {place}: {self}"));
+        error.with_reason(self.reason()).with_source(self)
+    }
+
+    /// There is no catalog.
+    pub(crate) fn no_catalog(message: &str) -> Self {
+        Self::NotFound(reason::UNDEFINED_CATALOG, message.to_owned())
+    }
+
+    /// There is no schema of this name.
+    pub(crate) fn no_schema(name: &str) -> Self {
+        Self::NotFound(reason::UNDEFINED_SCHEMA, format!("schema {name} does not exist"))
+    }
+
+    /// There is no `kind` of thing, a table or a view, of this name.
+    pub(crate) fn no_table(kind: &str, name: impl std::fmt::Display) -> Self {
+        Self::NotFound(reason::UNDEFINED_TABLE, format!("{kind} {name} does not exist"))
+    }
+
+    /// There is a `kind` of thing, a table or a view, of this name already.
+    pub(crate) fn table_exists(kind: &str, name: impl std::fmt::Display) -> Self {
+        Self::Exists(reason::DUPLICATE_TABLE, format!("{kind} {name} exists already"))
+    }
+
+    /// There is a column of this name already.
+    pub(crate) fn column_exists(column: &str, table: impl std::fmt::Display) -> Self {
+        Self::Exists(reason::DUPLICATE_COLUMN, format!("column {column} of {table} exists already"))
     }
 }
 
@@ -75,9 +112,11 @@ impl From<CatalogError> for DuckLakeError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Lake(error) => error,
-            CatalogError::Conflict(message) => Self::Conflict(message),
+            CatalogError::Conflict(message) | CatalogError::Exists(_, message) => Self::Conflict(message),
             CatalogError::Locked => Self::Conflict(error.to_string()),
-            CatalogError::Invalid(message) | CatalogError::NotFound(message) => Self::InvalidConfig(message),
+            CatalogError::Invalid(message) | CatalogError::NotFound(_, message) => {
+                Self::InvalidConfig(message)
+            }
             CatalogError::Unsupported(message) => Self::Unsupported(message),
             CatalogError::Sqlite(_) | CatalogError::Corrupt(_) => Self::Internal(error.to_string()),
         }

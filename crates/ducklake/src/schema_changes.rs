@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{Field, FieldRef};
 use datafusion_ducklake::SnapshotCommitMetadata;
-use pintail_types::Result;
+use pintail_types::{Result, reason};
 
 use crate::catalog::Catalog;
 use crate::columns::{self, ColumnNode};
@@ -182,7 +182,7 @@ fn create_schema(commit: &mut Commit<'_>, name: &str, existing: Existing) -> Cat
     let (_, made) = tables::ensure_schema(commit, name)?;
     match made || existing == Existing::Keep {
         true => Ok(()),
-        false => Err(CatalogError::Conflict(format!("schema {name} exists already"))),
+        false => Err(CatalogError::Exists(reason::DUPLICATE_SCHEMA, format!("schema {name} exists already"))),
     }
 }
 
@@ -197,7 +197,7 @@ fn create_view(
     match existing {
         Existing::Keep if exists => return Ok(()),
         Existing::Fail if exists => {
-            return Err(CatalogError::Conflict(format!("view {view} exists already")));
+            return Err(CatalogError::table_exists("view", view));
         }
         _ => {}
     }
@@ -216,7 +216,7 @@ pub(crate) fn make_room(
         return Ok(true);
     };
     match existing {
-        Existing::Fail => Err(CatalogError::Conflict(format!("table {table} exists already"))),
+        Existing::Fail => Err(CatalogError::table_exists("table", table)),
         Existing::Keep => Ok(false),
         Existing::Replace => {
             drops::end_table(commit, found.id)?;

@@ -32,7 +32,7 @@ pub(crate) fn set_of_table(connection: &Connection, table_id: i64, key: &str, va
         return Err(CatalogError::Unsupported(format!("unknown table option '{key}'")));
     }
     if Table::with_id(connection, table_id)?.is_none() {
-        return Err(CatalogError::NotFound(format!("no table {table_id}")));
+        return Err(CatalogError::no_table("table", table_id));
     }
     if connection.execute(sql::UPDATE_TABLE_SETTING, params![value, key, table_id])? == 0 {
         connection.execute(sql::INSERT_TABLE_SETTING, params![key, value, table_id])?;

@@ -107,8 +107,7 @@ pub(crate) struct Schema {
 impl Schema {
     /// The live schema of this name, or what to say when there is none.
     pub(crate) fn existing(connection: &Connection, name: &str) -> Result<Self> {
-        find_schema(connection, name)?
-            .ok_or_else(|| CatalogError::NotFound(format!("schema {name} does not exist")))
+        find_schema(connection, name)?.ok_or_else(|| CatalogError::no_schema(name))
     }
 
     /// The directory of a table that is to be made here, ending with `/`.
@@ -180,7 +179,7 @@ pub(crate) fn create_table_with_uuid(
         return Err(CatalogError::Invalid(format!("table {name} has no columns")));
     }
     if view_id(commit.connection(), schema, name)?.is_some() {
-        return Err(CatalogError::Conflict(format!("{schema}.{name} is a view")));
+        return Err(CatalogError::table_exists("view", format_args!("{schema}.{name}")));
     }
     let (schema_id, _) = ensure_schema(commit, schema)?;
     let id = commit.next_catalog_id();
@@ -247,7 +246,7 @@ pub(crate) fn find_view(connection: &Connection, schema: &str, name: &str) -> Re
 pub(crate) fn put_view(commit: &mut Commit<'_>, schema: &str, name: &str, text: &str) -> Result<i64> {
     validate_name(name, "View")?;
     if Table::named(commit.connection(), schema, name)?.is_some() {
-        return Err(CatalogError::Conflict(format!("{schema}.{name} is a table")));
+        return Err(CatalogError::table_exists("table", format_args!("{schema}.{name}")));
     }
     let old = view_id(commit.connection(), schema, name)?;
     if let Some(old) = old {

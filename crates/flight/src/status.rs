@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow_flight::sql::Any;
-use pintail_types::{Error, ErrorKind};
+use pintail_types::{Error, ErrorKind, reason};
 use prost::Message as _;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Status};
@@ -84,9 +84,9 @@ pub(crate) fn status(error: &Error) -> Status {
     Status::with_details_and_metadata(code, message, details.encode_to_vec().into(), trailers)
 }
 
-/// What a table, schema or view that exists already is, among the conflicts that can be retried.
+/// Among the conflicts, what exists already: trying again is of no use.
 fn code_of(error: &Error) -> Code {
-    let exists = [pintail_types::reason::DUPLICATE_TABLE, pintail_types::reason::DUPLICATE_SCHEMA];
+    let exists = [reason::DUPLICATE_TABLE, reason::DUPLICATE_SCHEMA, reason::DUPLICATE_COLUMN];
     if error.kind() == ErrorKind::Conflict && exists.contains(&error.reason()) {
         return Code::AlreadyExists;
     }
@@ -115,7 +115,7 @@ fn shortened(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pintail_types::{QueryId, reason};
+    use pintail_types::QueryId;
 
     use super::*;
 
@@ -151,6 +151,7 @@ mod tests {
         for (error, expected) in [
             (Error::conflict("t exists").with_reason(reason::DUPLICATE_TABLE), Code::AlreadyExists),
             (Error::conflict("s exists").with_reason(reason::DUPLICATE_SCHEMA), Code::AlreadyExists),
+            (Error::conflict("c exists").with_reason(reason::DUPLICATE_COLUMN), Code::AlreadyExists),
             (Error::conflict("t changed"), Code::Aborted),
         ] {
             assert_eq!(status(&error).code(), expected, "{error}");

@@ -17,7 +17,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use futures::StreamExt;
 use parking_lot::Mutex;
 use pintail_lake::{Conversion, Existing, NewColumn, Rows, TableName};
-use pintail_types::{Error, Result};
+use pintail_types::{Error, Result, reason};
 
 use self::table::{Table, default_of};
 use crate::dialect::DEFAULT_SCHEMA;
@@ -61,7 +61,7 @@ impl TemporaryTables {
 
     fn get(&self, name: &str) -> Result<Table> {
         let table = self.tables.lock().get(name).cloned();
-        table.ok_or_else(|| Error::not_found(format!("temporary table {name} does not exist")))
+        table.ok_or_else(|| missing(name))
     }
 
     /// Puts `new` in the place of the state of version `base`, or of no table. Gives back the memory of the old one.
@@ -122,7 +122,7 @@ impl TemporaryTables {
         match existing {
             Existing::Keep if base.is_some() => return Ok(false),
             Existing::Fail if base.is_some() => {
-                return Err(Error::conflict(format!("temporary table {} exists already", table.name)));
+                return Err(exists(&table.name));
             }
             _ => {}
         }
@@ -142,22 +142,30 @@ impl TemporaryTables {
         match self.remove(&table.name) {
             Some(_) => Ok(true),
             None if if_exists => Ok(false),
-            None => Err(Error::not_found(format!("temporary table {} does not exist", table.name))),
+            None => Err(missing(&table.name)),
         }
     }
 
     fn rename(&self, table: &TableName, to: &str) -> Result<bool> {
         let mut tables = self.tables.lock();
         if tables.contains_key(to) {
-            return Err(Error::conflict(format!("temporary table {to} exists already")));
+            return Err(exists(to));
         }
         let Some(found) = tables.remove(&table.name) else {
-            return Err(Error::not_found(format!("temporary table {} does not exist", table.name)));
+            return Err(missing(&table.name));
         };
         tables.insert(to.to_owned(), found);
         self.generation.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
+}
+
+fn exists(name: &str) -> Error {
+    Error::conflict(format!("temporary table {name} exists already")).with_reason(reason::DUPLICATE_TABLE)
+}
+
+fn missing(name: &str) -> Error {
+    Error::not_found(format!("temporary table {name} does not exist")).with_reason(reason::UNDEFINED_TABLE)
 }
 
 impl fmt::Debug for TemporaryTables {

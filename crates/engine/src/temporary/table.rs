@@ -10,7 +10,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::Expr;
 use pintail_lake::{Lake, NewColumn, TableName};
-use pintail_types::{Error, Result};
+use pintail_types::{Error, Result, reason};
 
 use crate::error::from_datafusion;
 
@@ -98,9 +98,10 @@ impl Table {
     }
 
     fn position(&self, table: &TableName, column: &str) -> Result<usize> {
-        self.schema
-            .index_of(column)
-            .map_err(|_| Error::not_found(format!("{} has no column {column}", table.name)))
+        self.schema.index_of(column).map_err(|_| {
+            Error::not_found(format!("{} has no column {column}", table.name))
+                .with_reason(reason::UNDEFINED_COLUMN)
+        })
     }
 
     pub(super) fn add_column(
@@ -112,11 +113,7 @@ impl Table {
         if self.schema.index_of(column.field.name()).is_ok() {
             return match if_not_exists {
                 true => Ok(None),
-                false => Err(Error::conflict(format!(
-                    "column {} of {} exists already",
-                    column.field.name(),
-                    table.name
-                ))),
+                false => Err(column_exists(column.field.name(), table)),
             };
         }
         let default = default_of(column)?;
@@ -167,7 +164,7 @@ impl Table {
     pub(super) fn rename_column(&self, table: &TableName, column: &str, to: &str) -> Result<Self> {
         let place = self.position(table, column)?;
         if self.schema.index_of(to).is_ok() {
-            return Err(Error::conflict(format!("column {to} of {} exists already", table.name)));
+            return Err(column_exists(to, table));
         }
         let rename = |(index, field): (usize, &Arc<Field>)| match index == place {
             true => field.as_ref().clone().with_name(to),
@@ -180,6 +177,11 @@ impl Table {
         }
         Ok(new)
     }
+}
+
+fn column_exists(column: &str, table: &TableName) -> Error {
+    Error::conflict(format!("column {column} of {} exists already", table.name))
+        .with_reason(reason::DUPLICATE_COLUMN)
 }
 
 /// The value of rows that have none of their own.

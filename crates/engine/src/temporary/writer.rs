@@ -12,8 +12,8 @@ use futures::StreamExt;
 use pintail_lake::{Author, Destination, RowChange, Rows, SchemaChange, TableName};
 use pintail_types::{Error, Result};
 
-use super::TemporaryTables;
 use super::table::Table;
+use super::{TemporaryTables, exists, missing};
 use crate::error::from_datafusion;
 use crate::storage::TableWriter;
 
@@ -68,10 +68,10 @@ impl TableWriter for TemporaryTables {
         let (schema, defaults, before) = match (destination, current) {
             (Destination::Append, Some(current)) => (current.schema, current.defaults, current.batches),
             (Destination::Append, None) => {
-                return Err(Error::not_found(format!("temporary table {} does not exist", table.name)));
+                return Err(missing(&table.name));
             }
             (Destination::Create, Some(_)) => {
-                return Err(Error::conflict(format!("temporary table {} exists already", table.name)));
+                return Err(exists(&table.name));
             }
             (Destination::Create | Destination::CreateOrReplace, _) => {
                 (Arc::clone(&columns), HashMap::new(), Arc::default())

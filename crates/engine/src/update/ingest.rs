@@ -4,7 +4,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 use pintail_lake::{Author, Destination};
-use pintail_types::{Error, QueryId, Result};
+use pintail_types::{Error, QueryId, Result, reason};
 
 use super::admit;
 use super::names::Target;
@@ -22,7 +22,7 @@ pub enum IfMissing {
 /// What happens when the table is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfExists {
-    /// `Conflict`.
+    /// `Conflict`, with [`reason::DUPLICATE_TABLE`].
     Fail,
     /// The rows are added.
     Append,
@@ -72,10 +72,11 @@ async fn load(
     };
     let destination = match (target.table_type(&session).await?.is_some(), if_missing, if_exists) {
         (false, IfMissing::Create, _) => Destination::Create,
-        (false, IfMissing::Fail, _) => {
-            return Err(Error::not_found(format!("table {target} does not exist")));
+        (false, IfMissing::Fail, _) => return Err(target.missing()),
+        (true, _, IfExists::Fail) => {
+            return Err(Error::conflict(format!("table {target} exists already"))
+                .with_reason(reason::DUPLICATE_TABLE));
         }
-        (true, _, IfExists::Fail) => return Err(Error::conflict(format!("table {target} exists already"))),
         (true, _, IfExists::Append) => Destination::Append,
         (true, _, IfExists::Replace) => Destination::CreateOrReplace,
     };

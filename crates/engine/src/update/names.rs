@@ -8,7 +8,7 @@ use datafusion::common::TableReference;
 use datafusion::datasource::TableType;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use pintail_lake::TableName;
-use pintail_types::{Error, Result};
+use pintail_types::{Error, Result, reason};
 
 use crate::dialect::{DEFAULT_SCHEMA, normalized};
 use crate::error::from_datafusion;
@@ -75,6 +75,11 @@ impl Target {
         schema.table_type(name).await.map_err(|error| from_datafusion(&error))
     }
 
+    /// There is nothing of this name.
+    pub(super) fn missing(&self) -> Error {
+        Error::not_found(format!("table {self} does not exist")).with_reason(reason::UNDEFINED_TABLE)
+    }
+
     /// What writes the schema of this name, and the schema.
     pub(super) fn schema(session: &Session, name: &ObjectName) -> Result<(Arc<dyn TableWriter>, String)> {
         let mut parts = parts(name)?;
@@ -100,7 +105,8 @@ fn writer(session: &Session, catalog: Option<String>, schema: &str) -> Result<Ar
     }
     let catalog = catalog.unwrap_or_else(|| session.current_catalog());
     if !session.catalogs().contains(&catalog) {
-        return Err(Error::not_found(format!("catalog {catalog} does not exist")));
+        return Err(Error::not_found(format!("catalog {catalog} does not exist"))
+            .with_reason(reason::UNDEFINED_CATALOG));
     }
     let writer = session.engine().storage().writer();
     writer.ok_or_else(|| Error::unsupported(format!("the tables of catalog {catalog} can only be read")))

@@ -99,7 +99,7 @@ pub(super) async fn change(session: &Session, state: &SessionState, sql: &Sql) -
             return Err(Error::invalid(format!("{target} is a view, whose rows can't be changed")));
         }
         Some(_) => {}
-        None => return Err(Error::not_found(format!("table {target} does not exist"))),
+        None => return Err(target.missing()),
     }
     if let Sql::Delete(delete) = sql {
         return delete_from(state, target, delete).await;

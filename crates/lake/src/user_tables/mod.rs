@@ -22,7 +22,7 @@ use datafusion::datasource::TableProvider;
 use datafusion_ducklake::{DuckLakeTable, SnapshotCommitMetadata};
 use futures::stream::BoxStream;
 use pintail_ducklake::{AppendTarget, AppendedFiles, CommitExtras};
-use pintail_types::{Error, ErrorKind, JournalPosition, Result, SnapshotId, TelemetryTable};
+use pintail_types::{Error, ErrorKind, JournalPosition, Result, SnapshotId, TelemetryTable, reason};
 
 use self::columns::{file_schema, storable};
 use self::files::FileSpec;
@@ -139,7 +139,9 @@ impl Lake {
     /// The table at a snapshot.
     async fn stored(&self, table: &TableName, snapshot: SnapshotId) -> Result<Arc<dyn TableProvider>> {
         let found = self.volume.table(snapshot, &table.schema, &table.name).await?;
-        let found = found.ok_or_else(|| Error::not_found(format!("table {table} does not exist")))?;
+        let found = found.ok_or_else(|| {
+            Error::not_found(format!("table {table} does not exist")).with_reason(reason::UNDEFINED_TABLE)
+        })?;
         match found.is::<DuckLakeTable>() {
             true => Ok(found),
             false => Err(Error::invalid(format!("{table} is a view, whose rows can't be changed"))),
