@@ -7,6 +7,8 @@ import warnings
 
 import adbc_driver_flightsql
 import adbc_driver_flightsql.dbapi as flightsql
+import datafusion
+import datafusion.substrait
 import pyarrow
 
 from flight_check import (
@@ -337,6 +339,26 @@ def session_options():
         return fails(lambda: low.set_options(**wrong), "no_such_option")
 
 
+def substrait():
+    """A plan that another engine made of a query on an empty table of the same columns."""
+    with connect(target.plain, **bearer(target.token)) as connection:
+        columns = connection.adbc_get_table_schema(target.table)
+        context = datafusion.SessionContext()
+        context.register_record_batches(target.table, [[pyarrow.RecordBatch.from_pylist([], schema=columns)]])
+        sql = f"SELECT method, count(*) AS n FROM {target.table} WHERE src_port > 0 GROUP BY method ORDER BY method"
+        plan = datafusion.substrait.Serde.serialize_bytes(sql, context)
+        with connection.cursor() as cursor:
+            cursor.execute(plan)
+            by_plan = cursor.fetch_arrow_table()
+            equal(by_plan.to_pydict(), query(connection, sql).to_pydict(), "rows of the plan")
+            cursor.adbc_statement.set_substrait_plan(plan)
+            reader, _ = cursor.adbc_statement.execute_query()
+            unprepared = pyarrow.RecordBatchReader.import_from_c(reader.address).read_all()
+            equal(unprepared.to_pydict(), by_plan.to_pydict(), "rows of the plan, not prepared")
+        equal(sum(by_plan["n"].to_pylist()), target.rows, "rows counted")
+    return f"by datafusion {datafusion.__version__}"
+
+
 def transactions():
     """They are not there, and the driver is told so instead of being left to believe."""
     with warnings.catch_warnings(record=True) as caught:
@@ -380,6 +402,7 @@ check.feature("tls", tls)
 check.feature("mutual-tls", mutual_tls)
 check.feature("read-only", read_only)
 check.feature("session-options", session_options)
+check.feature("substrait", substrait)
 check.feature("transactions", transactions)
 with connect(target.plain, **bearer(target.token)) as shared:
     run(shared)

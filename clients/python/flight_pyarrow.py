@@ -57,6 +57,14 @@ def basic():
     fails(lambda: works(client, call), "session")
 
 
+def compression():
+    """The client asks for gzip by compressing what it sends; gRPC's C++ calls that algorithm 2."""
+    client = connect(target.plain, generic_options=[("grpc.default_compression_algorithm", 2)])
+    table = query(client, target.query_big)
+    is_big_result(table)
+    equal(table.equals(query(connect(target.plain), target.query_big)), True, "the same rows without gzip")
+
+
 def oidc():
     client = connect(target.plain)
     works(client, handshake(client, target.oidc_user, target.oidc_password))
@@ -282,6 +290,7 @@ def run():
     check.feature("tls", tls)
     check.feature("mutual-tls", mutual_tls)
     check.feature("read-only", read_only)
+    check.feature("compression", compression)
     client = connect(target.plain)
     for name, step in {
         "actions": actions, "query": rows, "empty": empty, "types": every_type, "nulls": nulls,

@@ -94,6 +94,15 @@ impl Session {
         Statement::plan(self.clone(), sql).await
     }
 
+    /// Plans a query that is a plan of Substrait, which another program made.
+    ///
+    /// # Errors
+    /// `Invalid` for bytes that are no such plan, and for what does not plan; `NotFound` for a table that does not
+    /// exist; `Unsupported` for plans that read files or change something.
+    pub async fn substrait(&self, plan: &[u8]) -> Result<Statement> {
+        Statement::of_substrait(self.clone(), plan).await
+    }
+
     /// Who asks.
     pub fn principal(&self) -> &Principal {
         &self.0.principal

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::execution::SessionState;
+use datafusion::sql::parser::Statement as Parsed;
 use pintail_types::{Error, Result};
 
-use crate::dialect::DEFAULT_SCHEMA;
+use crate::dialect::{DEFAULT_SCHEMA, settings_query, shown_setting};
 use crate::session::Session;
 
 const CATALOG: &str = "catalog";
@@ -51,7 +52,8 @@ pub(crate) enum SettingChange {
 impl Session {
     /// All settings with their values.
     pub fn settings(&self) -> BTreeMap<String, SettingValue> {
-        SETTINGS.into_iter().map(|name| (name.to_owned(), self.setting(name))).collect()
+        let value = |name| SettingValue::Text(self.setting(name));
+        SETTINGS.into_iter().map(|name| (name.to_owned(), value(name))).collect()
     }
 
     /// Gives a setting a value, for this session from the next statement on; `None` gives it the value that it
@@ -97,14 +99,27 @@ impl Session {
         }
     }
 
-    fn setting(&self, name: &str) -> SettingValue {
-        let text = match name {
+    /// `statement`; if it shows settings, the query for their values of now.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such setting.
+    pub(crate) fn with_settings_shown(&self, statement: Parsed) -> Result<Parsed> {
+        let Some(name) = shown_setting(&statement) else { return Ok(statement) };
+        // The planner knows its own options by their full names.
+        if name.starts_with("datafusion.") {
+            return Ok(statement);
+        }
+        let names = if name == "all" { SETTINGS.to_vec() } else { vec![known(&name)?] };
+        settings_query(names.into_iter().map(|name| (name.to_owned(), self.setting(name))).collect())
+    }
+
+    fn setting(&self, name: &str) -> String {
+        match name {
             CATALOG => self.current_catalog(),
             SCHEMA => self.current_schema(),
             TIME_ZONE => time_zone_of(&self.state()).unwrap_or_else(|| "UTC".to_owned()),
             _ => self.query_timeout().map_or_else(|| "0s".to_owned(), |timeout| format!("{timeout:?}")),
-        };
-        SettingValue::Text(text)
+        }
     }
 
     fn use_place(&self, catalog: Option<String>, schema: Option<String>) -> Result<()> {
@@ -172,7 +187,8 @@ fn known(name: &str) -> Result<&'static str> {
     match lower.as_str() {
         "database" => return Ok(CATALOG),
         "search_path" => return Ok(SCHEMA),
-        "timezone" => return Ok(TIME_ZONE),
+        // SHOW TIME ZONE
+        "timezone" | "time.zone" => return Ok(TIME_ZONE),
         _ => {}
     }
     SETTINGS.into_iter().find(|known| *known == lower).ok_or_else(|| {

@@ -24,10 +24,15 @@ const CANCEL_RESULT_CANCELLED: i32 = 1;
 const CANCEL_RESULT_NOT_CANCELLABLE: i32 = 3;
 
 /// The actions there are, each with what it does and the messages it takes and gives.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     (
         "CreatePreparedStatement",
         "Plans a statement and keeps it: ActionCreatePreparedStatementRequest, \
+         ActionCreatePreparedStatementResult",
+    ),
+    (
+        "CreatePreparedSubstraitPlan",
+        "Plans a query that is a plan of Substrait and keeps it: ActionCreatePreparedSubstraitPlanRequest, \
          ActionCreatePreparedStatementResult",
     ),
     ("ClosePreparedStatement", "Forgets a prepared statement: ActionClosePreparedStatementRequest, nothing"),
@@ -56,6 +61,7 @@ pub(crate) async fn act(door: &Door, caller: &Caller, action: Action) -> Result<
     let body = &action.body;
     match action.r#type.as_str() {
         "CreatePreparedStatement" => door.prepare(caller, action_body(body)?).await.map(Some),
+        "CreatePreparedSubstraitPlan" => door.prepare_substrait(caller, action_body(body)?).await.map(Some),
         "ClosePreparedStatement" => {
             let request: ActionClosePreparedStatementRequest = action_body(body)?;
             door.close_prepared(caller, &request.prepared_statement_handle);

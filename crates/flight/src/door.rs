@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_flight::sql::CommandStatementQuery;
+use arrow_flight::sql::{CommandStatementQuery, SubstraitPlan};
 use pintail_engine::{Engine, Session, SessionOptions, WireProfile};
 use pintail_identity::Authenticator;
 use pintail_identity::sessions::Session as Login;
@@ -134,6 +134,21 @@ impl Door {
         }
         let session = self.session(caller)?;
         let statement = Box::pin(session.statement(sql)).await?;
+        Planned::new(statement).map(Arc::new)
+    }
+
+    /// Plans a query that comes as a plan of Substrait.
+    ///
+    /// # Errors
+    /// Those of planning, and `Invalid` if there is no plan.
+    pub(crate) async fn plan_substrait(
+        &self,
+        caller: &Caller,
+        plan: Option<&SubstraitPlan>,
+    ) -> Result<Arc<Planned>> {
+        let plan = plan.ok_or_else(|| Error::invalid("the command has no plan"))?;
+        let session = self.session(caller)?;
+        let statement = Box::pin(session.substrait(&plan.plan)).await?;
         Planned::new(statement).map(Arc::new)
     }
 

@@ -29,6 +29,9 @@ pub(crate) const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 /// Shorter buffers are copied together: an HTTP/2 frame for each would cost more than the copy.
 const COPY_BELOW: usize = 16 << 10;
 
+/// gRPC's frame before each message: a flag byte that says whether it is compressed, and its length.
+pub(crate) const GRPC_PREFIX: usize = 5;
+
 /// Bytes before the metadata of an IPC stream message: the continuation mark and the metadata's length.
 const IPC_PREFIX: usize = 8;
 

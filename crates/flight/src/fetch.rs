@@ -4,6 +4,7 @@
 //! plan, and a reader that goes away drops the receiver, which ends the task and with it the plan.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,12 +18,14 @@ use futures::{Stream, StreamExt};
 use http_body::Frame;
 use pintail_types::{QueryId, Result};
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
 use crate::deadline::Deadline;
 use crate::encode::{Encoder, Message};
 use crate::gate::Pass;
+use crate::gzip;
 use crate::status::status;
 
 /// Messages that are encoded and not yet taken by the connection.
@@ -178,14 +181,45 @@ async fn produce_messages(
 pub(crate) struct FetchBody {
     fetch: Fetch,
     chunks: VecDeque<Bytes>,
+    is_compressed: bool,
+    /// The message that is being compressed.
+    compressing: Option<JoinHandle<io::Result<Bytes>>>,
     trailers_sent: bool,
     _pass: Pass,
 }
 
 impl FetchBody {
-    /// The body of `fetch`.
-    pub(crate) const fn new(fetch: Fetch, pass: Pass) -> Self {
-        Self { fetch, chunks: VecDeque::new(), trailers_sent: false, _pass: pass }
+    /// The body of `fetch`, with its messages in gzip or in clear.
+    pub(crate) const fn new(fetch: Fetch, is_compressed: bool, pass: Pass) -> Self {
+        let chunks = VecDeque::new();
+        Self { fetch, chunks, is_compressed, compressing: None, trailers_sent: false, _pass: pass }
+    }
+
+    /// Puts the next message into `chunks`; what it gives instead is the end.
+    fn poll_chunks(&mut self, context: &mut Context<'_>) -> Poll<Option<Status>> {
+        if let Some(compressing) = &mut self.compressing {
+            let compressed = ready!(Pin::new(compressing).poll(context));
+            self.compressing = None;
+            return Poll::Ready(match compressed {
+                Ok(Ok(chunk)) => {
+                    self.chunks.push_back(chunk);
+                    None
+                }
+                _ => Some(Status::internal("the result could not be compressed")),
+            });
+        }
+        Poll::Ready(match ready!(self.fetch.poll_message(context)) {
+            Some(Ok(message)) if self.is_compressed => {
+                self.compressing = Some(spawn_blocking(|| gzip::grpc_chunk(message)));
+                None
+            }
+            Some(Ok(message)) => {
+                self.chunks = message.into_grpc_chunks();
+                None
+            }
+            Some(Err(status)) => Some(status),
+            None => Some(Status::ok("")),
+        })
     }
 }
 
@@ -205,14 +239,7 @@ impl http_body::Body for FetchBody {
             if let Some(chunk) = this.chunks.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
-            let end = match ready!(this.fetch.poll_message(context)) {
-                Some(Ok(message)) => {
-                    this.chunks = message.into_grpc_chunks();
-                    continue;
-                }
-                Some(Err(status)) => status,
-                None => Status::ok(""),
-            };
+            let Some(end) = ready!(this.poll_chunks(context)) else { continue };
             this.trailers_sent = true;
             let mut trailers = HeaderMap::new();
             end.add_header(&mut trailers)?;

@@ -21,6 +21,7 @@ use crate::metadata;
 use crate::planned::{Bound, Flight, Planned};
 use crate::service::encoded_schema;
 use crate::store::Held;
+use crate::transactions;
 
 /// What FlightInfo says of numbers that are not known.
 const UNKNOWN: i64 = -1;
@@ -40,12 +41,15 @@ impl Door {
             Asked::Command(command) if metadata::schema(&command).is_ok() => {
                 let schema = encoded_schema(metadata::schema(&command)?.as_ref())?;
                 let endpoint = endpoint(command.into_any().encode_to_vec().into());
-                return Ok(info(descriptor, schema, endpoint, UNKNOWN));
+                return Ok(info(descriptor, schema, endpoint));
             }
             asked => (without_parameters(self.plan_asked(caller, asked).await?)?, None),
         };
         let schema = planned.encoded_schema.clone();
-        let (flight, records) = if planned.statement.is_update() {
+        // The rows of several executions follow each other.
+        let is_ordered = planned.statement.is_ordered()
+            && parameters.as_ref().is_none_or(|bound| bound.rows.num_rows() == 1);
+        let (flight, total_records) = if planned.statement.is_update() {
             let changed = update(&planned, parameters.as_ref().map(|bound| &bound.rows)).await?;
             (Flight::Done(planned), changed.map_or(UNKNOWN, as_count))
         } else {
@@ -57,7 +61,7 @@ impl Door {
         let ticket = TicketStatementQuery { statement_handle: handle.into() };
         let mut endpoint = endpoint(ticket.as_any().encode_to_vec().into());
         endpoint.expiration_time = Some(timestamp(self.tickets.forgotten_at()));
-        Ok(info(descriptor, schema, endpoint, records))
+        Ok(FlightInfo { total_records, ordered: is_ordered, ..info(descriptor, schema, endpoint) })
     }
 
     /// The schema of what is asked for, as an encapsulated IPC message. Nothing is run.
@@ -177,6 +181,10 @@ impl Door {
             Asked::Sql(sql) => self.plan(caller, &sql).await,
             Asked::Path(path) => self.plan(caller, &select_all(&path)?).await,
             Asked::Command(Command::CommandStatementQuery(query)) => self.plan_query(caller, &query).await,
+            Asked::Command(Command::CommandStatementSubstraitPlan(command)) => {
+                transactions::refuse(command.transaction_id.as_ref())?;
+                self.plan_substrait(caller, command.plan.as_ref()).await
+            }
             Asked::Command(
                 command @ (Command::CommandStatementUpdate(_)
                 | Command::CommandPreparedStatementUpdate(_)
@@ -237,17 +245,12 @@ fn endpoint(ticket: Bytes) -> FlightEndpoint {
     FlightEndpoint::new().with_ticket(Ticket::new(ticket))
 }
 
-fn info(
-    descriptor: FlightDescriptor,
-    schema: Bytes,
-    endpoint: FlightEndpoint,
-    total_records: i64,
-) -> FlightInfo {
+fn info(descriptor: FlightDescriptor, schema: Bytes, endpoint: FlightEndpoint) -> FlightInfo {
     FlightInfo {
         schema,
         flight_descriptor: Some(descriptor),
         endpoint: vec![endpoint],
-        total_records,
+        total_records: UNKNOWN,
         total_bytes: UNKNOWN,
         ..FlightInfo::default()
     }

@@ -3,6 +3,7 @@
 
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedSubstraitPlanRequest,
 };
 use arrow_flight::{
     CancelFlightInfoRequest, FlightData, FlightDescriptor, FlightInfo, RenewFlightEndpointRequest, Ticket,
@@ -31,6 +32,7 @@ pub fn decode(bytes: &[u8]) {
     }
     handles(bytes);
     let _ = action_body::<ActionCreatePreparedStatementRequest>(&shared);
+    let _ = action_body::<ActionCreatePreparedSubstraitPlanRequest>(&shared);
     let _ = action_body::<ActionClosePreparedStatementRequest>(&shared);
     let _ = action_body::<ActionCancelQueryRequest>(&shared);
     let _ = plain_body::<FlightInfo>(&shared, "FlightInfo");

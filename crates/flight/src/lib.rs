@@ -10,7 +10,7 @@
 //! - Every method asks for credentials first, also methods that are not served; only [`health`] does not.
 //! - FlightInfo, GetSchema, a prepared statement and the stream give the same schema: the engine's wire schema,
 //!   and [`columns`] adds the same metadata to it everywhere. No rows are still a schema.
-//! - No message is longer than 4 MiB, and none is compressed.
+//! - No message is longer than 4 MiB, and none is compressed unless its client compresses, too.
 //! - Queries run at DoGet, and nothing runs on after its reader is gone. A statement that changes something runs
 //!   once: where it is sent, by DoPut or by GetFlightInfo.
 //! - Data that did not come whole is never taken for whole.
@@ -30,6 +30,7 @@ mod flights;
 #[doc(hidden)]
 pub mod foreign;
 mod gate;
+mod gzip;
 mod handle;
 mod health;
 mod incoming;

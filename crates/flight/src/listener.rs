@@ -14,6 +14,7 @@ use futures::FutureExt;
 use pintail_types::Error;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use tonic::codegen::{BoxFuture, Service as HttpService, http};
 
@@ -23,6 +24,7 @@ use crate::deadline::Deadline;
 use crate::door::Door;
 use crate::fetch::{FetchBody, Patience};
 use crate::gate::{Gate, Pass};
+use crate::gzip;
 use crate::health::{self, Health};
 use crate::incoming::Watched;
 use crate::service::Service;
@@ -47,6 +49,8 @@ pub(crate) struct Listener {
     health: Health,
     sign_of_life: Duration,
     methods: FlightServiceServer<Service>,
+    /// The same with answers in gzip.
+    compressing: FlightServiceServer<Service>,
     handshakes: FlightServiceServer<Service>,
 }
 
@@ -55,9 +59,13 @@ impl Listener {
         let service = Service::new(Arc::clone(&door));
         let methods = FlightServiceServer::new(service.clone())
             .max_decoding_message_size(MAX_RECEIVED)
-            .max_encoding_message_size(usize::MAX);
-        let handshakes = FlightServiceServer::new(service.clone()).max_decoding_message_size(MAX_HANDSHAKE);
-        Self { service, door, gate, health, sign_of_life, methods, handshakes }
+            .max_encoding_message_size(usize::MAX)
+            .accept_compressed(CompressionEncoding::Gzip);
+        let compressing = methods.clone().send_compressed(CompressionEncoding::Gzip);
+        let handshakes = FlightServiceServer::new(service.clone())
+            .max_decoding_message_size(MAX_HANDSHAKE)
+            .accept_compressed(CompressionEncoding::Gzip);
+        Self { service, door, gate, health, sign_of_life, methods, compressing, handshakes }
     }
 
     async fn answer(mut self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
@@ -91,7 +99,9 @@ impl Listener {
                 }
                 (_, caller) => {
                     caller.map(|caller| request.extensions_mut().insert(caller));
-                    self.methods.call(watched(request)).await
+                    let is_compressed = gzip::is_asked_for(request.headers());
+                    let methods = if is_compressed { &mut self.compressing } else { &mut self.methods };
+                    methods.call(watched(request)).await
                 }
             }
         };
@@ -111,14 +121,19 @@ impl Listener {
         pass: Pass,
     ) -> Result<http::Response<Body>, Infallible> {
         let patience = Patience { deadline, sign_of_life: self.sign_of_life };
+        let is_compressed = gzip::is_asked_for(request.headers());
         let fetch = async {
             let ticket = read_ticket(request.into_body()).await?;
             self.service.fetch(caller, &ticket, patience).await
         };
         Ok(match fetch.await {
             Ok(fetch) => {
-                let mut response = http::Response::new(Body::new(FetchBody::new(fetch, pass)));
+                let body = FetchBody::new(fetch, is_compressed, pass);
+                let mut response = http::Response::new(Body::new(body));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                if is_compressed {
+                    response.headers_mut().insert(gzip::ENCODING, gzip::GZIP);
+                }
                 response
             }
             Err(status) => status.into_http(),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, FieldRef, Schema, TimeUnit};
 use arrow_flight::sql::{
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any,
-    CommandPreparedStatementQuery, DoPutPreparedStatementResult, ProstMessageExt,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+    ActionCreatePreparedSubstraitPlanRequest, Any, CommandPreparedStatementQuery,
+    DoPutPreparedStatementResult, ProstMessageExt,
 };
 use bytes::Bytes;
 use pintail_engine::Statement;
@@ -14,7 +16,7 @@ use prost::Message as _;
 use crate::access::Caller;
 use crate::door::Door;
 use crate::incoming::Incoming;
-use crate::planned::{Bound, Charge, Prepared};
+use crate::planned::{Bound, Charge, Planned, Prepared};
 use crate::service::encoded_schema;
 use crate::transactions;
 
@@ -37,9 +39,31 @@ impl Door {
     ) -> Result<Bytes> {
         transactions::refuse(request.transaction_id.as_ref())?;
         let planned = self.plan(caller, &request.query).await?;
+        self.keep(caller, planned)
+    }
+
+    /// As [`Self::prepare`], for a query that is a plan of Substrait.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and `Invalid` if there is no plan.
+    pub(crate) async fn prepare_substrait(
+        &self,
+        caller: &Caller,
+        request: ActionCreatePreparedSubstraitPlanRequest,
+    ) -> Result<Bytes> {
+        transactions::refuse(request.transaction_id.as_ref())?;
+        let planned = self.plan_substrait(caller, request.plan.as_ref()).await?;
+        self.keep(caller, planned)
+    }
+
+    /// Keeps what was planned and gives the action's result.
+    fn keep(&self, caller: &Caller, planned: Arc<Planned>) -> Result<Bytes> {
         let parameters = planned.statement.parameters();
-        let parameter_schema =
-            if parameters.fields().is_empty() { Bytes::new() } else { encoded_schema(&parameters)? };
+        let parameter_schema = if parameters.fields().is_empty() {
+            Bytes::new()
+        } else {
+            encoded_schema(&bindable(&parameters))?
+        };
         let (dataset_schema, is_update) = (planned.encoded_schema.clone(), planned.statement.is_update());
         let handle = self.prepared.insert(Prepared::new(planned), &caller.principal);
         let result = ActionCreatePreparedStatementResult {
@@ -95,6 +119,22 @@ impl Door {
             }
         }
     }
+}
+
+/// The parameters in the units that JDBC's driver writes. It puts milliseconds, and for dates days, into a vector of
+/// whatever unit is announced (arrow-java, `TimestampAvaticaParameterConverter`, `TimeAvaticaParameterConverter` and
+/// `DateAvaticaParameterConverter` of the versions 18 and 19). Values that come in other units are taken in those.
+fn bindable(parameters: &Schema) -> Schema {
+    let field = |field: &FieldRef| {
+        let data_type = match field.data_type() {
+            DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+            DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+            DataType::Date64 => DataType::Date32,
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(data_type)
+    };
+    Schema::new(parameters.fields().iter().map(field).collect::<Vec<_>>())
 }
 
 /// Every parameter has a column.

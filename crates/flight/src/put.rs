@@ -40,6 +40,10 @@ impl Door {
             Asked::Command(Command::CommandStatementIngest(command)) => {
                 self.ingest(caller, command, incoming).await
             }
+            // The door to updates is SQL: plans with writes are not read.
+            Asked::Command(Command::CommandStatementSubstraitPlan(_)) => Err(Error::unsupported(
+                "updates as plans of Substrait are not served: send queries with GetFlightInfo, and updates as SQL",
+            )),
             Asked::Path(path) => Err(Error::unsupported(format!(
                 "data for the path '{}' can't be put: send CommandStatementIngest",
                 path.join(".")

@@ -7,11 +7,11 @@ use prost::Message as _;
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::encode::GRPC_PREFIX;
+use crate::gzip;
+
 /// Longest ticket. SQL text may stand in it.
 const MAX_TICKET: usize = 4 << 20;
-
-/// gRPC's frame: a flag byte that says whether the message is compressed, and its length.
-const GRPC_PREFIX: usize = 5;
 
 /// Reads the ticket.
 ///
@@ -29,13 +29,15 @@ pub(crate) fn ticket_of(mut received: BytesMut) -> Result<Ticket, Status> {
     if received.len() < GRPC_PREFIX {
         return Err(Status::invalid_argument("the request has no ticket"));
     }
-    let compressed = received.get_u8() != 0;
-    if compressed {
-        return Err(Status::unimplemented("compressed requests are not served"));
-    }
+    let is_compressed = received.get_u8() != 0;
     let length = received.get_u32() as usize;
     if received.len() != length {
         return Err(Status::invalid_argument("the request is not exactly one ticket"));
+    }
+    if is_compressed {
+        received = gzip::decompressed(&received, MAX_TICKET).ok_or_else(|| {
+            Status::invalid_argument(format!("the ticket is not gzip of at most {MAX_TICKET} bytes"))
+        })?;
     }
     Ticket::decode(received).map_err(|_| Status::invalid_argument("the request is not a well-formed ticket"))
 }

@@ -51,6 +51,8 @@ pub(crate) static FEATURES: &[Feature] = &[
     feature("telemetry", "telemetry tables refuse writes"),
     feature("read-only", "a read-only listener refuses writes"),
     feature("session-options", "session options"),
+    feature("substrait", "a query as a plan of Substrait"),
+    feature("compression", "gzip, where the client compresses"),
     feature("transactions", "transactions are refused, and said to be absent"),
     feature("time", "nanoseconds and plain types for Grafana"),
     feature("macros", "what the editor's macros send"),
@@ -112,7 +114,8 @@ pub(crate) static PROGRAMS: [Program; 9] = [
             title: "ADBC Python",
             features: "anonymous token basic oidc oidc-token refused tls mutual-tls restart server-info catalogs schemas \
                        tables columns table-types query empty types nulls big wide errors cancel prepared parameters \
-                       parameter-rows ddl update-counts batch ingest telemetry read-only session-options transactions",
+                       parameter-rows ddl update-counts batch ingest telemetry read-only session-options substrait \
+                       transactions",
         }],
     },
     Program {
@@ -159,7 +162,7 @@ pub(crate) static PROGRAMS: [Program; 9] = [
             name: "pyarrow",
             title: "pyarrow",
             features: "anonymous token basic oidc oidc-token refused tls mutual-tls restart actions query empty types nulls \
-                       big wide errors cancel shared-handle read-only",
+                       big wide errors cancel shared-handle read-only compression",
         }],
     },
     Program {
@@ -226,12 +229,7 @@ pub(crate) static PROGRAMS: [Program; 9] = [
 
 /// What a driver has and the server does not do rightly yet: client, feature, and what is missing. One that passes has
 /// to be taken off this list.
-pub(crate) static NOT_YET: &[(&str, &str, &str)] = &[
-    ("adbc-python", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
-    ("adbc-go", "ingest", "a table that exists is ABORTED, not ALREADY_EXISTS"),
-    ("jdbc", "parameters", "the driver writes milliseconds where another unit is announced"),
-    ("jdbc", "session-options", "SHOW does not know what SET has set"),
-];
+pub(crate) static NOT_YET: &[(&str, &str, &str)] = &[];
 
 /// Whether it is known that the server does not do this for the client yet.
 pub(crate) fn is_not_yet(client: &str, feature: &str) -> bool {

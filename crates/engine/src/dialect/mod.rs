@@ -8,6 +8,7 @@ mod placeholders;
 mod selects;
 mod settings;
 mod show;
+mod show_settings;
 mod synonyms;
 mod tokens;
 mod trees;
@@ -30,10 +31,11 @@ pub(crate) use admission::first_word;
 use admission::{admit, admit_update, is_update};
 use expressions::Expressions;
 pub(crate) use names::{complete_names, normalized, table_functions};
-pub(crate) use placeholders::number_placeholders;
+pub(crate) use placeholders::{highest_placeholder, number_placeholders};
 use selects::Selects;
 use settings::setting_change;
 use show::spelled_out;
+pub(crate) use show_settings::{settings_query, shown_setting};
 pub(crate) use synonyms::{MAX_SYNONYMS, TIME, TIMESTAMP, resolve_synonym};
 
 /// The longest statement, in bytes.

@@ -30,7 +30,7 @@ pub(crate) fn number_placeholders(statement: &mut Parsed) -> Result<usize> {
         return Err(Error::invalid("the statement mixes parameters '?' and '$n': use one kind"));
     }
     if found.places.is_empty() {
-        return highest(found.numbers);
+        return highest_placeholder(found.numbers);
     }
     let mut places = found.places;
     places.sort_unstable();
@@ -48,7 +48,10 @@ fn check_count(count: usize) -> Result<()> {
 }
 
 /// The number of parameters `$1` to `$n`, each of which is there.
-fn highest(mut numbers: Vec<usize>) -> Result<usize> {
+///
+/// # Errors
+/// `Invalid` for a gap in their numbers, and for too many.
+pub(crate) fn highest_placeholder(mut numbers: Vec<usize>) -> Result<usize> {
     numbers.sort_unstable();
     numbers.dedup();
     check_count(numbers.last().copied().unwrap_or(0))?;

@@ -91,8 +91,7 @@ fn order_by_all(order_by: &mut OrderBy, select: &Select) {
     if has_wildcard {
         return;
     }
-    let by =
-        |position: usize| OrderByExpr { expr: number(position), options: *options, with_fill: None };
+    let by = |position: usize| OrderByExpr { expr: number(position), options: *options, with_fill: None };
     order_by.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by).collect());
 }
 

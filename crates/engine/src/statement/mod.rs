@@ -11,14 +11,18 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use pintail_types::{Error, QueryId, Result};
 
-use self::query::Query;
+use self::query::{Query, Source};
 use crate::dialect::{Admitted, parse};
 use crate::parameters;
 use crate::session::Session;
 use crate::settings::SettingChange;
 use crate::stream::QueryStream;
+use crate::substrait;
 use crate::update::Update;
 use crate::wire::wire_schema;
+
+/// How a plan of Substrait is listed among the queries.
+const SUBSTRAIT_PLAN: &str = "SUBSTRAIT PLAN";
 
 /// A planned statement. Cheap to clone.
 #[derive(Clone)]
@@ -42,21 +46,44 @@ enum Work {
 impl Statement {
     /// Parses and plans `sql`; listed as a query while it lasts, and as a failed one if it fails.
     pub(crate) async fn plan(session: Session, sql: &str) -> Result<Self> {
+        let text = sql.to_owned();
+        Self::plan_work(session, sql, async move |session| {
+            Ok(match parse(&text)? {
+                Admitted::Query(parsed) => {
+                    let source = Source::of_sql(session.with_settings_shown(parsed)?)?;
+                    Work::Query(Box::new(Query::plan(session, source).await?))
+                }
+                Admitted::Setting(change) => Work::Setting(change),
+                Admitted::Update(parsed) => {
+                    Work::Update(Box::new(Box::pin(Update::plan(session, parsed)).await?))
+                }
+            })
+        })
+        .await
+    }
+
+    /// Plans a query that is a plan of Substrait; listed as [`Self::plan`].
+    pub(crate) async fn of_substrait(session: Session, plan: &[u8]) -> Result<Self> {
+        let plan = plan.to_vec();
+        Self::plan_work(session, SUBSTRAIT_PLAN, async move |session| {
+            let source = Source::Substrait(Arc::new(substrait::decode(&plan)?));
+            Ok(Work::Query(Box::new(Query::plan(session, source).await?)))
+        })
+        .await
+    }
+
+    async fn plan_work<F: Future<Output = Result<Work>> + Send + 'static>(
+        session: Session,
+        sql: &str,
+        work: impl FnOnce(Session) -> F + Send + 'static,
+    ) -> Result<Self> {
         let id = QueryId::new();
         let query = session.begin(id, sql);
         let limits = session.limits(&query);
         let planning = {
             let (session, sql) = (session.clone(), sql.to_owned());
             async move {
-                let work = match parse(&sql)? {
-                    Admitted::Query(parsed) => {
-                        Work::Query(Box::new(Query::plan(session.clone(), parsed).await?))
-                    }
-                    Admitted::Setting(change) => Work::Setting(change),
-                    Admitted::Update(parsed) => {
-                        Work::Update(Box::new(Box::pin(Update::plan(session.clone(), parsed)).await?))
-                    }
-                };
+                let work = work(session.clone()).await?;
                 Ok(Self(Arc::new(Inner { session, id, sql, work, executed: AtomicBool::new(false) })))
             }
         };
@@ -104,6 +131,12 @@ impl Statement {
             Work::Query(query) => query.schema(),
             Work::Setting(_) | Work::Update(_) => Arc::new(Schema::empty()),
         }
+    }
+
+    /// Whether its rows come in an order that it asks for. The rows of several executions that follow each other do
+    /// not.
+    pub fn is_ordered(&self) -> bool {
+        matches!(&self.0.work, Work::Query(query) if query.is_ordered())
     }
 
     /// The text it was made of.

@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement as Parsed;
+use datafusion_substrait::substrait::proto::Plan;
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use pintail_types::{Error, Result};
@@ -21,6 +22,7 @@ use crate::parameters;
 use crate::planning;
 use crate::ready_plan::ReadyPlan;
 use crate::session::{Generation, Session, at_this_moment};
+use crate::substrait;
 use crate::wire::wire_schema;
 
 /// A statement with rows.
@@ -28,13 +30,31 @@ pub(super) struct Query {
     session: Session,
     /// The session's state when the statement was planned: names stay what they were then.
     state: Arc<SessionState>,
-    parsed: Parsed,
-    /// How many parameters the text has.
-    parameter_count: usize,
+    source: Source,
     /// The schemas that were announced; later plans must have the same.
     announced: Announced,
     /// The newest plan.
     planned: Mutex<Arc<Planned>>,
+}
+
+/// What a query is planned from.
+#[derive(Clone)]
+pub(super) enum Source {
+    /// SQL, and how many parameters it has.
+    Sql(Box<Parsed>, usize),
+    /// A plan of Substrait.
+    Substrait(Arc<Plan>),
+}
+
+impl Source {
+    /// SQL, with its parameters numbered.
+    ///
+    /// # Errors
+    /// `Invalid` for parameters that cannot be numbered.
+    pub(super) fn of_sql(mut parsed: Parsed) -> Result<Self> {
+        let parameter_count = number_placeholders(&mut parsed)?;
+        Ok(Self::Sql(Box::new(parsed), parameter_count))
+    }
 }
 
 /// What a statement's caller was told of it.
@@ -42,6 +62,8 @@ pub(super) struct Query {
 struct Announced {
     /// The wire schema of the rows.
     schema: SchemaRef,
+    /// Whether the rows come in an order that the query asks for.
+    is_ordered: bool,
     /// One field for each parameter.
     parameters: SchemaRef,
 }
@@ -54,21 +76,27 @@ struct Planned {
 }
 
 impl Query {
-    pub(super) async fn plan(session: Session, mut parsed: Parsed) -> Result<Self> {
-        let parameter_count = number_placeholders(&mut parsed)?;
+    pub(super) async fn plan(session: Session, mut source: Source) -> Result<Self> {
         let base = session.state();
         let mut state = at_this_moment(&base);
         let generation = session.pin(state.config_mut()).await?;
-        let (catalog, schema) = (session.current_catalog(), session.current_schema());
-        complete_names(&mut parsed, state.catalog_list().as_ref(), &catalog, &schema);
-        let (plan, announced) = plan_in(&session, &state, &mut parsed, parameter_count).await?;
+        if let Source::Sql(parsed, _) = &mut source {
+            let (catalog, schema) = (session.current_catalog(), session.current_schema());
+            complete_names(parsed, state.catalog_list().as_ref(), &catalog, &schema);
+        }
+        let (plan, announced) = plan_in(&session, &state, &mut source).await?;
         let planned = Mutex::new(Arc::new(Planned { plan, generation }));
-        Ok(Self { session, state: base, parsed, parameter_count, announced, planned })
+        Ok(Self { session, state: base, source, announced, planned })
     }
 
     /// The wire schema of the rows.
     pub(super) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.announced.schema)
+    }
+
+    /// Whether the rows come in an order that the query asks for.
+    pub(super) const fn is_ordered(&self) -> bool {
+        self.announced.is_ordered
     }
 
     /// One field for each parameter, in the types of the plan.
@@ -117,8 +145,8 @@ impl Query {
         if planned.generation == generation {
             return Ok(planned);
         }
-        let mut parsed = self.parsed.clone();
-        let (plan, announced) = plan_in(&self.session, state, &mut parsed, self.parameter_count).await?;
+        let mut source = self.source.clone();
+        let (plan, announced) = plan_in(&self.session, state, &mut source).await?;
         if !same_columns(&announced.schema, &self.announced.schema)
             || !same_columns(&announced.parameters, &self.announced.parameters)
         {
@@ -152,12 +180,10 @@ fn same_columns(one: &Schema, other: &Schema) -> bool {
 async fn plan_in(
     session: &Session,
     state: &SessionState,
-    parsed: &mut Parsed,
-    parameter_count: usize,
+    source: &mut Source,
 ) -> Result<(ReadyPlan, Announced)> {
-    let plan = planning::plan(state, parsed).await;
-    let plan = plan.map_err(|error| parameters::hint(error, parameter_count))?;
-    // The statement was admitted by its syntax tree; this holds the planner to it.
+    let (plan, parameter_count) = logical_plan(state, source).await?;
+    // SQL was admitted by its syntax tree; this holds the planner to it, and plans of others, too.
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -166,8 +192,34 @@ async fn plan_in(
         .map_err(|error| from_datafusion(&error))?;
     let (plan, parameters) = parameters::typed(state, plan, parameter_count)?;
     let schema = wire_schema(&result_schema(state, &plan)?, session.profile());
+    let is_ordered = is_ordered(&plan);
     let plan = ReadyPlan::new(state, plan).await.map_err(|error| from_datafusion(&error))?;
-    Ok((plan, Announced { schema, parameters }))
+    Ok((plan, Announced { schema, is_ordered, parameters }))
+}
+
+/// The plan, and how many parameters it has.
+async fn logical_plan(state: &SessionState, source: &mut Source) -> Result<(LogicalPlan, usize)> {
+    let (parsed, parameter_count) = match source {
+        Source::Sql(parsed, parameter_count) => (parsed, *parameter_count),
+        Source::Substrait(plan) => {
+            let plan = Box::pin(substrait::logical_plan(state, plan)).await?;
+            let parameter_count = substrait::parameter_count(&plan)?;
+            return Ok((plan, parameter_count));
+        }
+    };
+    let plan = planning::plan(state, parsed).await;
+    Ok((plan.map_err(|error| parameters::hint(error, parameter_count))?, parameter_count))
+}
+
+/// Whether sorting is the last thing that is done, but for leaving out rows and columns. The order of a subquery is not
+/// kept by whatever is around it.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
+        LogicalPlan::Projection(projection) => is_ordered(&projection.input),
+        _ => false,
+    }
 }
 
 /// The schema that the rows will have: coercion, as of the sides of a UNION, may change it.

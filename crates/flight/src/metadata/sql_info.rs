@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{SqlInfo, SqlSupportsConvert as Convert};
+use pintail_engine::substrait_version;
 use pintail_types::{Error, Result};
 
 use crate::door::PREPARED_LIFETIME;
@@ -20,8 +21,6 @@ const STRINGS: &[(SqlInfo, &str)] = &[
     (SqlInfo::FlightSqlServerName, "Pintail"),
     (SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION")),
     (SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION),
-    (SqlInfo::FlightSqlServerSubstraitMinVersion, ""),
-    (SqlInfo::FlightSqlServerSubstraitMaxVersion, ""),
     (SqlInfo::SqlIdentifierQuoteChar, "\""),
     (SqlInfo::SqlSearchStringEscape, "\\"),
     (SqlInfo::SqlExtraNameCharacters, ""),
@@ -30,9 +29,13 @@ const STRINGS: &[(SqlInfo, &str)] = &[
     (SqlInfo::SqlCatalogTerm, "catalog"),
 ];
 
+/// The versions of Substrait: one, of which the tests have plans.
+const SUBSTRAIT: [SqlInfo; 2] =
+    [SqlInfo::FlightSqlServerSubstraitMinVersion, SqlInfo::FlightSqlServerSubstraitMaxVersion];
+
 const BOOLEANS: &[(SqlInfo, bool)] = &[
     (SqlInfo::FlightSqlServerSql, true),
-    (SqlInfo::FlightSqlServerSubstrait, false),
+    (SqlInfo::FlightSqlServerSubstrait, true),
     (SqlInfo::FlightSqlServerCancel, true),
     (SqlInfo::FlightSqlServerIngestTransactionsSupported, false),
     (SqlInfo::SqlDdlCatalog, false),
@@ -216,6 +219,7 @@ fn all_ids() -> impl Iterator<Item = u32> {
     named
         .chain(BOOLEANS.iter().map(|(info, _)| *info))
         .chain(WRITES)
+        .chain(SUBSTRAIT)
         .chain([SqlInfo::FlightSqlServerReadOnly, SqlInfo::FlightSqlServerStatementTimeout])
         .chain(NO_LIMIT.iter().copied())
         .chain(INTEGERS.iter().map(|(info, _)| *info))
@@ -230,6 +234,7 @@ fn build(read_only: bool) -> arrow_flight::error::Result<SqlInfoData> {
     BOOLEANS.iter().for_each(|(info, value)| builder.append(*info, *value));
     builder.append(SqlInfo::FlightSqlServerReadOnly, read_only);
     WRITES.iter().for_each(|info| builder.append(*info, !read_only));
+    SUBSTRAIT.iter().for_each(|info| builder.append(*info, substrait_version().as_str()));
     let prepared_timeout = i32::try_from(PREPARED_TIMEOUT).unwrap_or(i32::MAX);
     builder.append(SqlInfo::FlightSqlServerStatementTimeout, prepared_timeout);
     NO_LIMIT.iter().for_each(|info| builder.append(*info, 0_i64));

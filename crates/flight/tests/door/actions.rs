@@ -27,7 +27,7 @@ async fn transactions_are_refused_in_plain_words() {
         ("EndTransaction", end.as_any().encode_to_vec(), Code::NotFound),
         ("EndSavepoint", Vec::new(), Code::NotFound),
         ("NoSuchAction", Vec::new(), Code::Unimplemented),
-        ("CreatePreparedSubstraitPlan", Vec::new(), Code::Unimplemented),
+        ("CreatePreparedSubstraitPlan", Vec::new(), Code::InvalidArgument),
     ] {
         let error = act(&mut plain, ADMIN, name, body).await.unwrap_err();
         assert_eq!(error.code(), code, "{name}: {error}");

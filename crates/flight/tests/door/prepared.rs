@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, Time32MillisecondArray, Time64MicrosecondArray,
+    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray,
+};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, ProstMessageExt,
@@ -12,7 +16,7 @@ use arrow_flight::{FlightDescriptor, Ticket};
 use prost::Message as _;
 use tonic::Code;
 
-use crate::server::{ADMIN, Server, act, fetch, with_token};
+use crate::server::{ADMIN, CALLS, Server, act, fetch, with_token};
 
 fn numbers(values: &[i64]) -> RecordBatch {
     RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(values.to_vec())) as ArrayRef)]).unwrap()
@@ -44,6 +48,74 @@ async fn rows_of_parameters_are_bound_and_stay_bound() {
     prepared.set_parameters(numbers(&[6])).unwrap();
     prepared.execute().await.unwrap();
     assert_eq!(integers(&fetch(&mut client, &earlier).await.unwrap()), [10]);
+}
+
+/// JDBC's driver writes milliseconds whatever unit is announced; all others bind what they have.
+#[tokio::test]
+async fn times_are_announced_in_milliseconds_and_taken_in_every_unit() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let milliseconds = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let utc = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let moments: [(&str, DataType, &str, &[ArrayRef]); 3] = [
+        (
+            "TIMESTAMP",
+            milliseconds,
+            "1970-01-01T00:30:00",
+            &[
+                Arc::new(TimestampSecondArray::from(vec![1800])),
+                Arc::new(TimestampMillisecondArray::from(vec![1_800_000])),
+                Arc::new(TimestampMicrosecondArray::from(vec![1_800_000_000])),
+                Arc::new(TimestampNanosecondArray::from(vec![1_800_000_000_000])),
+            ],
+        ),
+        (
+            "TIMESTAMP WITH TIME ZONE",
+            utc,
+            "1970-01-01T00:30:00Z",
+            &[
+                Arc::new(TimestampMillisecondArray::from(vec![1_800_000]).with_timezone("UTC")),
+                Arc::new(TimestampMicrosecondArray::from(vec![1_800_000_000]).with_timezone("UTC")),
+            ],
+        ),
+        (
+            "TIME",
+            DataType::Time32(TimeUnit::Millisecond),
+            "00:30:00",
+            &[
+                Arc::new(Time32MillisecondArray::from(vec![1_800_000])),
+                Arc::new(Time64MicrosecondArray::from(vec![1_800_000_000])),
+                Arc::new(Time64NanosecondArray::from(vec![1_800_000_000_000])),
+            ],
+        ),
+    ];
+    // The zone of types that have one.
+    client.execute_update("SET time_zone = 'UTC'".into(), None).await.unwrap();
+    for (declared, announced, text, columns) in moments {
+        let sql = format!("SELECT CAST(CAST(? AS {declared}) AS VARCHAR) AS text");
+        let mut prepared = client.prepare(sql, None).await.unwrap();
+        assert_eq!(*prepared.parameter_schema().unwrap().field(0).data_type(), announced);
+        for column in columns {
+            let row = RecordBatch::try_from_iter([("1", Arc::clone(column))]).unwrap();
+            prepared.set_parameters(row).unwrap();
+            let rows = fetch(&mut client, &prepared.execute().await.unwrap()).await.unwrap();
+            assert_eq!(rows[0].column(0).as_string::<i32>().value(0), text, "{declared} of {column:?}");
+        }
+    }
+    // What is finer than the table keeps is not cut off in silence.
+    let compare = "SELECT count(*) FROM hep_proto_1_call WHERE timestamp = ?";
+    let mut prepared = client.prepare(compare.into(), None).await.unwrap();
+    for (nanoseconds, found) in [(1_700_000_000_000_000_000, Some(CALLS)), (1_700_000_000_000_000_001, None)]
+    {
+        let column = Arc::new(TimestampNanosecondArray::from(vec![nanoseconds])) as ArrayRef;
+        prepared.set_parameters(RecordBatch::try_from_iter([("1", column)]).unwrap()).unwrap();
+        let rows = async { fetch(&mut client, &prepared.execute().await.map_err(|e| e.to_string())?).await };
+        match (rows.await, found) {
+            (Ok(rows), Some(found)) => assert_eq!(integers(&rows), [found as i64]),
+            (Err(error), None) => assert!(error.contains("would change"), "{error}"),
+            (other, _) => panic!("{nanoseconds}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -79,7 +151,11 @@ async fn messages_to_the_server_may_be_long() {
 }
 
 /// The answer to CreatePreparedStatement, and its `is_update`.
-async fn prepare(server: &Server, token: &str, query: &str) -> (ActionCreatePreparedStatementResult, bool) {
+pub(crate) async fn prepare(
+    server: &Server,
+    token: &str,
+    query: &str,
+) -> (ActionCreatePreparedStatementResult, bool) {
     let request = ActionCreatePreparedStatementRequest { query: query.into(), transaction_id: None };
     let mut plain = server.plain_client().await;
     let body = request.as_any().encode_to_vec();

@@ -1,8 +1,9 @@
 //! Statements, prepared statements, tickets, cancelling and errors.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
@@ -50,6 +51,33 @@ fn assert_wire_types(schema: &Schema) {
                 | DataType::RunEndEncoded(..)
         );
         assert!(!foreign, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_rows_is_announced_where_there_is_one() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    for (sql, ordered) in [
+        ("SELECT session_id FROM hep_proto_1_call ORDER BY session_id", true),
+        ("SELECT session_id FROM hep_proto_1_call ORDER BY uuid DESC LIMIT 2 OFFSET 1", true),
+        ("SELECT session_id, count(*) FROM hep_proto_1_call GROUP BY session_id ORDER BY 2", true),
+        ("SELECT 1 AS n UNION ALL SELECT 2 ORDER BY n", true),
+        ("SELECT session_id FROM hep_proto_1_call", false),
+        ("SELECT * FROM (SELECT session_id FROM hep_proto_1_call ORDER BY session_id)", false),
+        ("SELECT row_number() OVER (ORDER BY uuid) AS n FROM hep_proto_1_call", false),
+        ("SELECT DISTINCT session_id FROM hep_proto_1_call LIMIT 2", false),
+        ("SET time_zone = 'UTC'", false),
+    ] {
+        assert_eq!(client.execute(sql.into(), None).await.unwrap().ordered, ordered, "{sql}");
+    }
+    // The rows of several executions follow each other.
+    let sql = "SELECT value + CAST(? AS BIGINT) AS n FROM generate_series(1, 3) ORDER BY n";
+    let mut prepared = client.prepare(sql.into(), None).await.unwrap();
+    for (values, ordered) in [(vec![1], true), (vec![2, 1], false)] {
+        let column: ArrayRef = Arc::new(Int64Array::from(values));
+        prepared.set_parameters(RecordBatch::try_from_iter([("1", column)]).unwrap()).unwrap();
+        assert_eq!(prepared.execute().await.unwrap().ordered, ordered);
     }
 }
 

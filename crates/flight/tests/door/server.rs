@@ -69,8 +69,13 @@ impl Server {
 
     /// A server that wants [`ADMIN`], with other options than usual.
     pub(crate) async fn start_changed(change: Change) -> Self {
-        let gate = Authenticator::new("node_flightsql", Some(ADMIN.into()), Vec::new(), false, true);
-        Self::start_with(gate, Arc::new(SystemClock), SessionLimits::default(), change).await
+        Self::start_with(gate_of_admin(), Arc::new(SystemClock), SessionLimits::default(), change).await
+    }
+
+    /// A server that wants [`ADMIN`] and runs so many queries at once.
+    pub(crate) async fn start_for_queries(max_queries: usize) -> Self {
+        let (clock, limits) = (Arc::new(SystemClock), SessionLimits::default());
+        Self::start_all(gate_of_admin(), clock, limits, |_| {}, max_queries).await
     }
 
     /// A server whose door has this gate and this clock.
@@ -80,6 +85,16 @@ impl Server {
         limits: SessionLimits,
         change: Change,
     ) -> Self {
+        Self::start_all(authenticator, door_clock, limits, change, 16).await
+    }
+
+    async fn start_all(
+        authenticator: Authenticator,
+        door_clock: Arc<dyn Clock>,
+        limits: SessionLimits,
+        change: Change,
+        max_queries: usize,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let lake = Lake::open(LakeOptions::at(directory.path().join("lake")), clock.clone()).await.unwrap();
@@ -87,7 +102,7 @@ impl Server {
         let options = EngineOptions {
             memory_bytes: 256 << 20,
             spill_path: directory.path().join("spill"),
-            max_queries: 16,
+            max_queries,
             query_timeout: None,
             stall_timeout: None,
             target_partitions: Some(2),
@@ -119,6 +134,10 @@ impl Server {
     pub(crate) async fn plain_client(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.channel().await).max_decoding_message_size(4 << 20)
     }
+}
+
+fn gate_of_admin() -> Authenticator {
+    Authenticator::new("node_flightsql", Some(ADMIN.into()), Vec::new(), false, true)
 }
 
 /// A request that shows `token`.

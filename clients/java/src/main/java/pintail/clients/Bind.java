@@ -11,10 +11,13 @@ import java.sql.SQLException;
 import java.sql.Time;
 import java.sql.Timestamp;
 import java.sql.Types;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Calendar;
 import java.util.List;
 import java.util.Objects;
+import java.util.TimeZone;
 
 /** PreparedStatement with every setter. */
 final class Bind {
@@ -70,6 +73,13 @@ final class Bind {
         new Binding("setTime", "TIME", "03:04:05", s -> s.setTime(1, Time.valueOf("03:04:05"))),
         new Binding("setTimestamp", "TIMESTAMP", "2026-01-02T03:04:05",
             s -> s.setTimestamp(1, Timestamp.valueOf("2026-01-02 03:04:05"))),
+        new Binding("setTimestamp of milliseconds", "TIMESTAMP", "2026-01-02T03:04:05.678",
+            s -> s.setTimestamp(1, Timestamp.valueOf("2026-01-02 03:04:05.678"))),
+        new Binding("setTimestamp before 1970", "TIMESTAMP", "1969-07-20T20:17:40",
+            s -> s.setTimestamp(1, Timestamp.valueOf("1969-07-20 20:17:40"))),
+        new Binding("setTimestamp with a zone", "TIMESTAMP", "2026-01-02T03:04:05",
+            s -> s.setTimestamp(1, Timestamp.from(Instant.parse("2026-01-02T03:04:05Z")),
+                Calendar.getInstance(TimeZone.getTimeZone("UTC")))),
         new Binding("setNull", "BIGINT", null, s -> s.setNull(1, Types.BIGINT)),
         new Binding("setObject", "BIGINT", "7", s -> s.setObject(1, 7L)),
         new Binding("setObject of text", "VARCHAR", "text", s -> s.setObject(1, "text")));
@@ -90,7 +100,22 @@ final class Bind {
                 equal(Arrays.equals(row.getBytes(1), new byte[] {0, (byte) 0xff}), true, "setBytes");
             }
         }
-        return BINDINGS.size() + 1 + " setters";
+        compared();
+        return BINDINGS.size() + 2 + " setters";
+    }
+
+    /** Moments that are compared to a column. */
+    private void compared() throws SQLException {
+        String table = target.get("table");
+        String counted = "SELECT count(*) FROM " + table + " WHERE timestamp > ? AND timestamp < ?";
+        try (PreparedStatement statement = connection.prepareStatement(counted)) {
+            statement.setTimestamp(1, Timestamp.valueOf("2020-01-01 00:00:00"));
+            statement.setTimestamp(2, Timestamp.valueOf("2100-01-01 00:00:00"));
+            try (ResultSet row = statement.executeQuery()) {
+                equal(row.next(), true, "there is a row");
+                equal(row.getInt(1), target.number("rows"), "rows between two moments");
+            }
+        }
     }
 
     private String bound(Binding binding) {
