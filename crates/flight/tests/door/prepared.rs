@@ -7,7 +7,7 @@ use arrow::array::{
     Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray,
 };
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, ProstMessageExt,
@@ -147,7 +147,7 @@ async fn messages_to_the_server_may_be_long() {
     prepared.set_parameters(RecordBatch::try_from_iter([("1", long)]).unwrap()).unwrap();
     let info = prepared.execute().await.unwrap();
     let rows = fetch(&mut client, &info).await.unwrap();
-    assert_eq!(rows[0].column(0).as_primitive::<Int32Type>().value(0), 17 << 20);
+    assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0), 17 << 20);
 }
 
 /// The answer to CreatePreparedStatement, and its `is_update`.
