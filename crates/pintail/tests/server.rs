@@ -232,6 +232,21 @@ fn errors_of_statements_are_clear_and_exit_one() {
 }
 
 #[test]
+fn statements_without_a_result_tell_what_they_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let statements = ["CREATE TABLE t (i INT)", "INSERT INTO t VALUES (1), (2)", "DELETE FROM t WHERE i = 1"];
+    let [make, fill, remove] = statements.map(|sql| server.sql(&["-e", sql]));
+    for (output, wanted) in
+        [(make, "(0 rows changed)\n"), (fill, "(2 rows changed)\n"), (remove, "(1 row changed)\n")]
+    {
+        assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+    }
+    let form = |form| server.sql(&["--output", form, "-e", "TRUNCATE TABLE t"]).stdout;
+    assert_eq!((form("json").as_slice(), form("csv").as_slice()), (&b"[]\n"[..], &b""[..]));
+}
+
+#[test]
 fn health_and_system_tables_tell_the_state() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path());

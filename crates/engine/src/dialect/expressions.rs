@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectNamePart, UnaryOperator, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr,
+    UnaryOperator, VisitorMut,
 };
 
 use super::normalized;
@@ -56,6 +57,7 @@ impl VisitorMut for Expressions {
                 }
             }
             Expr::SimilarTo { .. } => spell_similar_to(expression),
+            Expr::InSubquery { subquery, .. } => name_member(subquery),
             Expr::Function(function) => {
                 order_within_brackets(function);
                 name_struct_fields(function);
@@ -105,6 +107,17 @@ fn spell_similar_to(expression: &mut Expr) {
         true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(matches) },
         false => matches,
     };
+}
+
+/// `x IN (SELECT max(y) …)` with a name for the maximum. Without one the optimizer takes it for two columns where the
+/// condition stands under OR.
+fn name_member(subquery: &mut Query) {
+    let SetExpr::Select(select) = subquery.body.as_mut() else { return };
+    if let [item] = select.projection.as_mut_slice()
+        && let SelectItem::UnnamedExpr(expr @ Expr::Function(_)) = item
+    {
+        *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("member") };
+    }
 }
 
 fn is_interval(expression: &Expr) -> bool {

@@ -45,6 +45,9 @@ async fn query(client: &mut FlightSqlServiceClient<Channel>, sql: &str, form: Ou
         .clone()
         .try_decode_schema()
         .map_err(|error| Error::internal(format!("the server's result schema can't be read: {error}")))?;
+    if schema.fields().is_empty() {
+        return changed(info.total_records, form);
+    }
     let mut writer = ResultWriter::new(form, schema, BufWriter::new(io::stdout().lock()))?;
     for endpoint in info.endpoint {
         let ticket =
@@ -55,6 +58,17 @@ async fn query(client: &mut FlightSqlServiceClient<Channel>, sql: &str, form: Ou
         }
     }
     writer.finish()?.flush().map_err(output::failed)
+}
+
+/// Tells people what a statement without a result has changed; programs get an empty result.
+fn changed(rows: i64, form: OutputForm) -> Result<()> {
+    match (form, rows) {
+        (OutputForm::Table, 1) => output::line("(1 row changed)"),
+        (OutputForm::Table, 0..) => output::line(format!("({rows} rows changed)")),
+        (OutputForm::Table, _) => output::line("(done)"),
+        (OutputForm::Json, _) => output::line("[]"),
+        (OutputForm::Csv, _) => Ok(()),
+    }
 }
 
 fn flight_error(error: FlightError) -> Error {
