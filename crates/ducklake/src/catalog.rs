@@ -328,7 +328,7 @@ impl Catalog {
     }
 
     pub(crate) fn at<T>(&self, result: CatalogResult<T>) -> Result<T> {
-        result.map_err(|error| error.at(self.inner.path.display()))
+        result.map_err(|error| error.of_request(self.inner.path.display()))
     }
 }
 

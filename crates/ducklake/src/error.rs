@@ -79,6 +79,21 @@ impl CatalogError {
         error.with_reason(self.reason()).with_source(self)
     }
 
+    /// The error of a change or a look at the catalog at `place`. Where the request is what is wrong, the place would tell
+    /// its sender nothing but how the machine is laid out.
+    pub(crate) fn of_request(self, place: impl std::fmt::Display) -> Error {
+        match self {
+            Self::Conflict(_)
+            | Self::Exists(..)
+            | Self::Invalid(_)
+            | Self::NotFound(..)
+            | Self::Unsupported(_) => {
+                Error::new(self.kind(), self.to_string()).with_reason(self.reason()).with_source(self)
+            }
+            Self::Sqlite(_) | Self::Locked | Self::Corrupt(_) | Self::Lake(_) => self.at(place),
+        }
+    }
+
     /// There is no catalog.
     pub(crate) fn no_catalog(message: &str) -> Self {
         Self::NotFound(reason::UNDEFINED_CATALOG, message.to_owned())
