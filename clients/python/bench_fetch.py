@@ -25,7 +25,8 @@ COLUMNS = (
     "timestamp, session_id, caller, callee, src_ip, dst_ip, src_port, dst_port, method, response_code, "
     "cseq_method, node_id"
 )
-HOT_BUFFER_BYTES = 8 * 2**30
+# More than a row takes, in memory and in the journal.
+LIMIT_BYTES_OF_A_ROW = 4_096
 AN_HOUR = 3600
 
 
@@ -61,11 +62,10 @@ def in_parquet(options, folder: pathlib.Path) -> Server:
 @contextlib.contextmanager
 def in_hot_buffer(options, folder: pathlib.Path) -> Iterator[Server]:
     """A server all of whose rows are still in memory."""
-    ducklake = {
-        "flush_interval_sec": AN_HOUR,
-        "hot_buffer": {"max_bytes": HOT_BUFFER_BYTES, "high_water": 1.0},
-    }
-    with Server(options.binary, folder, {"storage": {"ducklake": ducklake}}) as server:
+    limit = {"max_bytes": LIMIT_BYTES_OF_A_ROW * options.rows}
+    ducklake = {"flush_interval_sec": AN_HOUR, "hot_buffer": {**limit, "high_water": 1.0}}
+    changes = {"storage": {"ducklake": ducklake}, "ingest": {"journal": limit}}
+    with Server(options.binary, folder, changes) as server:
         fill(options, server)
         if count(server, "storage_volume <> 'buffer'") > 0:
             raise SystemExit("some rows left the hot buffer")

@@ -61,7 +61,7 @@ pub(crate) struct Benchmark {
 }
 
 /// In the order of the sections of docs/benchmarks.md.
-pub(crate) static BENCHMARKS: [Benchmark; 8] = [
+pub(crate) static BENCHMARKS: [Benchmark; 9] = [
     Benchmark {
         name: "decode",
         about: "HEP decoding and SIP extraction of a 738-byte INVITE with SDP, on one core.",
@@ -134,6 +134,13 @@ pub(crate) static BENCHMARKS: [Benchmark; 8] = [
                 medians, and ratios to the peer. DuckDB reads the very Parquet files of the lake in process; roapi \
                 and the plain pyarrow Flight server hold the same rows in memory.",
         program: Program::Script("bench_fetch.py"),
+    },
+    Benchmark {
+        name: "fetch-large",
+        about: "Ten million rows of 12 columns fetched as Arrow over loopback: from Parquet in turns with DuckDB, which \
+                reads the same files in process, and from the hot buffer in turns with a plain pyarrow Flight server, \
+                both read by pyarrow's client; medians, and the server's memory meanwhile.",
+        program: Program::Script("bench_fetch_large.py"),
     },
     Benchmark {
         name: "prepared",

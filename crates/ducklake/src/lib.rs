@@ -33,6 +33,7 @@ mod layout;
 mod provider;
 mod schema_changes;
 mod settings;
+mod snapshot_reads;
 mod snapshots;
 mod specs;
 mod sql;

@@ -5,6 +5,7 @@
 //! - Inlined rows of a table lie in one table for each schema version, with the column names of that
 //!   version; the provider goes by today's names, and would read a renamed column as NULL.
 //! - The totals and bounds of a whole table only ever widen; the provider takes them for exact.
+//! - Every scan reads the files of its table anew; here what was read of a snapshot is kept.
 //!
 //! The provider is <https://github.com/hotdata-dev/datafusion-ducklake>, version 0.9.
 
@@ -26,10 +27,12 @@ use datafusion_ducklake::{
     ColumnTag, DuckLakeTableFile, DuckLakeTag, MetadataProvider, ObjectTag, PartitionSpec,
     SnapshotChangeMetadata, SortSpec, SqliteMetadataProvider, TagTarget,
 };
+use parking_lot::Mutex;
 use pintail_types::{Error, Result};
 
 use crate::catalog::Catalog;
 use crate::inlined::{self, InlinedTable};
+use crate::snapshot_reads::{FewFiles, MAX_KEPT_DELETES, MAX_KEPT_FILES, SnapshotReads};
 
 type LakeResult<T> = datafusion_ducklake::Result<T>;
 
@@ -41,7 +44,7 @@ impl Catalog {
         let inner = SqliteMetadataProvider::new(&self.provider_url())
             .await
             .map_err(|error| Error::unavailable(format!("catalog {}: {error}", self.path().display())))?;
-        Ok(Arc::new(Provider { inner, catalog: self.clone() }))
+        Ok(Arc::new(Provider { inner, catalog: self.clone(), reads: Mutex::default() }))
     }
 }
 
@@ -50,11 +53,40 @@ impl Catalog {
 struct Provider {
     inner: SqliteMetadataProvider,
     catalog: Catalog,
+    reads: Mutex<SnapshotReads>,
 }
 
 impl Provider {
+    /// All files of a table if they are few, read once for each snapshot.
+    fn few_files(&self, table_id: i64, snapshot_id: i64) -> LakeResult<FewFiles> {
+        if let Some(files) = &self.reads.lock().of(table_id, snapshot_id).files {
+            return Ok(files.clone());
+        }
+        let limit = MAX_KEPT_FILES + 1;
+        let files = self.inner.get_table_file_metadata_page(table_id, snapshot_id, None, limit)?;
+        let files = (files.len() < limit).then(|| Arc::new(files));
+        self.reads.lock().of(table_id, snapshot_id).files = Some(files.clone());
+        Ok(files)
+    }
+
     /// The visible inlined rows with `columns`, in the types of the table.
     fn inlined_rows(
+        &self,
+        table_id: i64,
+        snapshot_id: i64,
+        columns: &[DuckLakeTableColumn],
+    ) -> LakeResult<Vec<DuckLakeInlinedData>> {
+        if self.reads.lock().of(table_id, snapshot_id).no_inlined_rows {
+            return Ok(Vec::new());
+        }
+        let rows = self.read_inlined_rows(table_id, snapshot_id, columns)?;
+        if rows.is_empty() {
+            self.reads.lock().of(table_id, snapshot_id).no_inlined_rows = true;
+        }
+        Ok(rows)
+    }
+
+    fn read_inlined_rows(
         &self,
         table_id: i64,
         snapshot_id: i64,
@@ -147,11 +179,6 @@ impl MetadataProvider for Provider {
         fn get_table_file_metadata_page(
             table_id: i64, snapshot_id: i64, after_data_file_id: Option<i64>, limit: usize
         ) -> Vec<DuckLakeFileMetadata>;
-        fn get_table_file_metadata_page_filtered(
-            table_id: i64, snapshot_id: i64, after_data_file_id: Option<i64>, limit: usize,
-            filter: Option<&StatsFilter>
-        ) -> Vec<DuckLakeFileMetadata>;
-        fn get_inlined_deletes(table_id: i64, snapshot_id: i64) -> Vec<DuckLakeInlinedDelete>;
         fn get_schema_by_name(name: &str, snapshot_id: i64) -> Option<SchemaMetadata>;
         fn get_table_by_name(schema_id: i64, name: &str, snapshot_id: i64) -> Option<TableMetadata>;
         fn get_view_by_name(schema_id: i64, name: &str, snapshot_id: i64) -> Option<ViewMetadata>;
@@ -170,6 +197,43 @@ impl MetadataProvider for Provider {
         fn get_delete_files_added_between_snapshots(
             table_id: i64, start_snapshot: i64, end_snapshot: i64
         ) -> Vec<DeleteFileChange>;
+    }
+
+    /// Files that `filter` would leave out are among them when there are few: the scan leaves them out again, and the
+    /// catalog is not asked each time.
+    fn get_table_file_metadata_page_filtered(
+        &self,
+        table_id: i64,
+        snapshot_id: i64,
+        after_data_file_id: Option<i64>,
+        limit: usize,
+        filter: Option<&StatsFilter>,
+    ) -> LakeResult<Vec<DuckLakeFileMetadata>> {
+        let few = self.few_files(table_id, snapshot_id)?.filter(|files| files.len() <= limit);
+        match (few, after_data_file_id) {
+            (Some(files), None) => Ok(files.to_vec()),
+            (Some(files), Some(after)) => {
+                Ok(files.iter().filter(|metadata| metadata.file.data_file_id > after).cloned().collect())
+            }
+            (None, _) => self.inner.get_table_file_metadata_page_filtered(
+                table_id,
+                snapshot_id,
+                after_data_file_id,
+                limit,
+                filter,
+            ),
+        }
+    }
+
+    fn get_inlined_deletes(&self, table_id: i64, snapshot_id: i64) -> LakeResult<Vec<DuckLakeInlinedDelete>> {
+        if let Some(deletes) = &self.reads.lock().of(table_id, snapshot_id).inlined_deletes {
+            return Ok(deletes.to_vec());
+        }
+        let deletes = self.inner.get_inlined_deletes(table_id, snapshot_id)?;
+        if deletes.len() <= MAX_KEPT_DELETES {
+            self.reads.lock().of(table_id, snapshot_id).inlined_deletes = Some(Arc::new(deletes.clone()));
+        }
+        Ok(deletes)
     }
 
     fn get_table_statistics(&self, table_id: i64, snapshot_id: i64) -> LakeResult<DuckLakeStatistics> {

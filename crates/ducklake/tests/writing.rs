@@ -57,6 +57,25 @@ async fn appends_to_several_tables_are_one_snapshot_with_its_metadata() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_snapshot_are_read_once() {
+    let lake = Lake::new();
+    lake.append(&[("calls", rows(0, 60))], CommitExtras::default()).await.unwrap();
+    let provider = lake.catalog.provider().await.unwrap();
+    let head = lake.catalog.head("k").unwrap().snapshot.0;
+    let files = |snapshot: i64, after: Option<i64>, limit: usize| -> Vec<i64> {
+        let page = provider.get_table_file_metadata_page_filtered(1, snapshot, after, limit, None).unwrap();
+        page.iter().map(|metadata| metadata.file.data_file_id).collect()
+    };
+    let all = files(head, None, 100);
+    assert_eq!((all.len(), files(head, None, 2).len()), (3, 2));
+    // Who asks the catalog again finds none.
+    lake.sqlite().execute_batch("DELETE FROM ducklake_data_file").unwrap();
+    assert_eq!(files(head, None, 100), all);
+    assert_eq!(files(head, all.first().copied(), 100), all[1..]);
+    assert!(files(head + 1, None, 100).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn table_statistics_are_those_of_all_rows() {
     let lake = Lake::new();
     lake.append(&[("calls", rows(5, 10))], CommitExtras::default()).await.unwrap();

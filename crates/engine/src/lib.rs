@@ -22,6 +22,7 @@ mod error;
 mod functions;
 mod grafana;
 mod grammar;
+mod kept_plan;
 mod like;
 mod long_text;
 mod metadata;

@@ -293,12 +293,12 @@ impl ActiveQuery {
         slots.acquire_owned().await.map_err(|_| Error::unavailable("the server takes no more queries"))
     }
 
-    /// The plan starts; `memory` records what it holds.
-    pub(crate) fn started(&self, memory: Arc<PeakRecordingPool>) {
+    /// The plan starts; `memory` records what it holds, if there is one.
+    pub(crate) fn started(&self, memory: Option<Arc<PeakRecordingPool>>) {
         let mut progress = self.entry.progress.lock();
         progress.state = QueryState::Running;
         progress.started_at = Some(self.registry.clock.now());
-        progress.memory = Some(memory);
+        progress.memory = memory;
     }
 
     /// Rows were handed to the reader.

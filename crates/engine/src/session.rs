@@ -178,7 +178,7 @@ impl Session {
             .limits(&query)
             .guard(async {
                 query.admit().await?;
-                query.started(memory);
+                query.started(Some(memory));
                 engine.runtime().run(work).await
             })
             .await;

@@ -36,6 +36,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Gives a number that is another one whenever a table may have changed its columns.
     async fn pin(&self, config: &mut SessionConfig) -> Result<i64>;
 
+    /// Whether a plan over a table of these catalogs reads the moment that is pinned when it runs, and holds until
+    /// [`Self::pin`] gives another number. Plans over other tables are made for each execution.
+    fn follows_pin(&self, _table: &dyn TableProvider) -> bool {
+        false
+    }
+
     /// What statements write to; none if all tables can only be read.
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {
         None
@@ -121,6 +127,10 @@ impl Storage for LakeStorage {
         let generation = cut.snapshot().0;
         config.set_extension(cut);
         Ok(generation)
+    }
+
+    fn follows_pin(&self, table: &dyn TableProvider) -> bool {
+        Lake::is_table(table)
     }
 
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {

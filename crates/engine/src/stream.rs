@@ -9,9 +9,10 @@ use std::time::Duration;
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::PeakRecordingPool;
 use futures::{Stream, StreamExt};
 use pintail_types::{Error, QueryId, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::wire::to_wire;
 
 /// Batches between the plan and its reader. A reader that does not read stops the plan here.
 const BATCHES_AHEAD: usize = 2;
+
+/// A plan that runs, and what records the memory that it holds.
+type Started = (SendableRecordBatchStream, Arc<PeakRecordingPool>);
 
 /// The rows of one execution, already in wire types. Dropping it stops the plan.
 ///
@@ -43,9 +47,28 @@ impl QueryStream {
         self.id
     }
 
-    /// Starts to drive `plan` on the query threads.
-    pub(crate) fn start(
-        plan: SendableRecordBatchStream,
+    /// One row that is there already: no plan runs for it.
+    ///
+    /// # Errors
+    /// If it cannot be made what leaves.
+    pub(crate) fn of_row(row: &RecordBatch, schema: SchemaRef, query: ActiveQuery) -> Result<Self> {
+        let row = to_wire(row, &schema)?;
+        let id = query.id();
+        query.started(None);
+        let rows = futures::stream::once(async move {
+            query.delivered(row.num_rows(), bytes_of(&row));
+            query.close(Ok(()));
+            Ok(row)
+        });
+        Ok(Self { id, schema, batches: rows.boxed() })
+    }
+
+    /// Starts what `start` gives on the query threads, and drives it there. Comes back when it has started.
+    ///
+    /// # Errors
+    /// Those of `start`, and what ends a query from outside.
+    pub(crate) async fn start(
+        start: impl Future<Output = Result<Started>> + Send + 'static,
         schema: SchemaRef,
         query: ActiveQuery,
         limits: Limits,
@@ -53,8 +76,20 @@ impl QueryStream {
     ) -> Result<Self> {
         let query = Arc::new(query);
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let driver =
-            runtime.spawn(drive(plan, Arc::clone(&schema), sender, Arc::clone(&query), limits.clone()))?;
+        let (tell, told) = oneshot::channel();
+        // One task for both: a result of few rows is there before its reader has heard of it.
+        let drive = drive(start, tell, Arc::clone(&schema), sender, Arc::clone(&query), limits.clone());
+        let mut driver = runtime.spawn(drive)?;
+        let has_started = limits.guard(async { Ok(told.await.is_ok()) }).await;
+        let error = match has_started {
+            Ok(true) => None,
+            Ok(false) => driver.ended().await.flatten().err(),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            query.close(Err(&error));
+            return Err(error);
+        }
         let id = query.id();
         let reader = Reader { query, batches, driver, limits, ended: false };
         let batches = futures::stream::unfold(reader, |mut reader| async move {
@@ -122,15 +157,23 @@ impl Limits {
     }
 }
 
-/// Runs the plan on the query threads. It ends by itself also when nobody reads any more.
+/// Starts and runs the plan on the query threads. It ends by itself also when nobody reads any more.
 async fn drive(
-    plan: SendableRecordBatchStream,
+    start: impl Future<Output = Result<Started>>,
+    tell: oneshot::Sender<()>,
     schema: SchemaRef,
     sender: mpsc::Sender<RecordBatch>,
     query: Arc<ActiveQuery>,
     limits: Limits,
 ) -> Result<()> {
-    let outcome = limits.guard(pump(plan, schema, sender, query.stall_timeout())).await;
+    let run = async {
+        let (plan, memory) = start.await?;
+        query.started(Some(memory));
+        // Who does not wait any more takes no rows either.
+        let _ = tell.send(());
+        pump(plan, schema, sender, query.stall_timeout()).await
+    };
+    let outcome = limits.guard(run).await;
     if let Err(error) = &outcome {
         query.close(Err(error));
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
+use datafusion::datasource::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use crate::flush::{self, FlushReport, MAIN};
 use crate::hot::{Generation, HotBuffer};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::options::LakeOptions;
+use crate::table::LakeTable;
 use crate::views;
 use crate::volume::Volume;
 
@@ -375,6 +377,11 @@ impl Lake {
     /// The catalogs to register: the union under the lake's name, and each volume's own.
     pub fn catalogs(self: &Arc<Self>) -> Vec<LakeCatalog> {
         LakeCatalog::of(self)
+    }
+
+    /// Whether it is a table of a lake, whose plans read the [`Cut`] that their execution brings.
+    pub fn is_table(table: &dyn TableProvider) -> bool {
+        table.is::<LakeTable>()
     }
 
     /// The object stores that table providers read from.

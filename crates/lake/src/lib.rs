@@ -11,11 +11,15 @@ mod cut;
 mod durable_store;
 mod flush;
 mod hot;
+mod hot_rows_exec;
 pub mod journal;
 mod lake;
+mod lookup_exec;
+mod lookup_scans;
 mod new_file;
 mod options;
 mod parquet_files;
+mod row_index;
 mod rows;
 mod table;
 mod user_tables;
@@ -27,9 +31,12 @@ pub use catalog::LakeCatalog;
 pub use cut::Cut;
 pub use flush::FlushReport;
 pub use hot::HotBufferOptions;
+pub use hot_rows_exec::HotRowsExec;
 pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};
 pub use lake::{Lake, LakeStats, LastCommit};
+pub use lookup_exec::LookupExec;
 pub use options::LakeOptions;
+pub use row_index::fresh_file_scan;
 pub use user_tables::{
     Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,
     TableName,

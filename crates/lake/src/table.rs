@@ -7,8 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
-use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue, not_impl_err};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
@@ -22,12 +21,12 @@ use datafusion::physical_plan::union::UnionExec;
 use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
 
 use crate::cut::Cut;
+use crate::hot_rows_exec::{BUFFER, HotRowsExec};
 use crate::lake::Lake;
-use crate::rows::{conform, plain_text};
-use crate::user_tables::{self, is_uuid, shown};
-
-/// What [`STORAGE_VOLUME`] says of rows in memory.
-const BUFFER: &str = "buffer";
+use crate::lookup_exec::{LookedFor, LookupExec};
+use crate::row_index::Lookup;
+use crate::rows::plain_text;
+use crate::user_tables::{self, TableName, is_uuid, shown};
 
 /// What a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +76,6 @@ impl LakeTable {
         Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema, stored }
     }
 
-    async fn cut(&self, state: &dyn Session) -> DataFusionResult<Arc<Cut>> {
-        match state.config().get_extension::<Cut>() {
-            Some(cut) => Ok(cut),
-            None => self.lake.cut().await.map_err(external),
-        }
-    }
-
     /// The files of the cut, projected to `columns`.
     async fn scan_files(
         &self,
@@ -108,8 +100,7 @@ impl LakeTable {
         let found: Vec<Option<usize>> = wanted.iter().map(place).collect();
         let projection: Vec<usize> = found.iter().flatten().copied().collect();
         let filters = stored_filters(&self.schema, filters);
-        let scan = stored.scan(state, Some(&projection), &filters, limit).await?;
-        let scan = filtered(state, scan, &filters)?;
+        let (scan, lookup) = self.scan_stored(state, cut, &stored, &projection, &filters, limit).await?;
         let mut next = 0..projection.len();
         let mut expressions = Vec::with_capacity(wanted.len());
         for (field, found) in wanted.into_iter().zip(found) {
@@ -119,7 +110,49 @@ impl LakeTable {
             };
             expressions.push((expression, field.name().clone()));
         }
-        Ok(Some(Arc::new(ProjectionExec::try_new(expressions, scan)?)))
+        let projected: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(expressions, scan)?);
+        Ok(Some(match lookup {
+            Some(lookup) => Arc::new(LookupExec::new(Arc::clone(volume), projected, lookup)),
+            None => projected,
+        }))
+    }
+
+    /// The files that the filters leave, and what finds the rows in them if these are few enough to be indexed.
+    async fn scan_stored(
+        &self,
+        state: &dyn Session,
+        cut: &Cut,
+        stored: &Arc<dyn TableProvider>,
+        projection: &Vec<usize>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<(Arc<dyn ExecutionPlan>, Option<LookedFor>)> {
+        let volume = &self.lake.volume;
+        let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
+        let lookup = Lookup::of(filters).filter(|_| self.shows != Shows::FilesWithRowIds);
+        let looked_for = match lookup {
+            Some(lookup) => {
+                let column_id =
+                    volume.column_id(cut.snapshot, &table, &lookup.column).await.map_err(external)?;
+                column_id.map(|id| LookedFor::new(state, lookup, id)).transpose()?
+            }
+            None => None,
+        };
+        if looked_for.is_some()
+            && let Some(every_file) =
+                volume.every_file(state, cut.snapshot, (table, projection.clone()), stored).await?
+        {
+            return Ok((every_file, looked_for));
+        }
+        let scan = stored.scan(state, Some(projection), filters, limit).await?;
+        if looked_for.is_some() && volume.row_indexes.have_room_for_all_of(&scan) {
+            return Ok((scan, looked_for));
+        }
+        if filters.iter().any(Expr::is_volatile) {
+            // Files are chosen by values, which a plan for all values does not have.
+            return not_impl_err!("{} is too large to be read for values that are not known yet", self.name);
+        }
+        Ok((filtered(state, scan, filters)?, None))
     }
 
     /// What a column that the files do not have holds: the volume's name, or null.
@@ -132,39 +165,6 @@ impl LakeTable {
             ScalarValue::try_from(field.data_type())?
         };
         Ok(Arc::new(Literal::new(value)))
-    }
-
-    /// The hot rows of the cut, projected to `columns`.
-    fn scan_hot(
-        &self,
-        table: TelemetryTable,
-        cut: &Cut,
-        columns: &[usize],
-        partitions: usize,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let batches = cut
-            .hot
-            .batches(table, cut.flushed)
-            .iter()
-            .map(|batch| self.hot_batch(batch, columns))
-            .collect::<DataFusionResult<Vec<_>>>()?;
-        let projected = Arc::new(self.schema.project(columns)?);
-        let share = batches.len().div_ceil(partitions.max(1)).max(1);
-        let mut shares: Vec<Vec<RecordBatch>> = batches.chunks(share).map(<[RecordBatch]>::to_vec).collect();
-        if shares.is_empty() {
-            shares.push(Vec::new());
-        }
-        Ok(MemorySourceConfig::try_new_exec(&shares, projected, None)?)
-    }
-
-    fn hot_batch(&self, batch: &RecordBatch, columns: &[usize]) -> DataFusionResult<RecordBatch> {
-        let projected = Arc::new(self.schema.project(columns)?);
-        let conformed = conform(batch, &projected).map_err(external)?;
-        let Ok(index) = projected.index_of(STORAGE_VOLUME) else { return Ok(conformed) };
-        let mut values = conformed.columns().to_vec();
-        values[index] = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(BUFFER, batch.num_rows())))
-            as ArrayRef;
-        Ok(RecordBatch::try_new(projected, values)?)
     }
 }
 
@@ -196,14 +196,24 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let cut = self.cut(state).await?;
+        let pinned = state.config().get_extension::<Cut>();
+        let (cut, own) = match pinned {
+            Some(cut) => (cut, None),
+            None => {
+                let cut = self.lake.cut().await.map_err(external)?;
+                (Arc::clone(&cut), Some(cut))
+            }
+        };
         let every: Vec<usize> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&every);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
         if let Shows::Union(table) = self.shows
             && may_hold(state, BUFFER, filters)?
         {
-            inputs.push(self.scan_hot(table, &cut, columns, state.config().target_partitions())?);
+            let projected = Arc::new(self.schema.project(columns)?);
+            // Looking up in the files is one partition more.
+            let partitions = state.config().target_partitions() - usize::from(Lookup::of(filters).is_some());
+            inputs.push(Arc::new(HotRowsExec::new(table, projected, partitions, &cut, own)));
         }
         let only_files = !matches!(self.shows, Shows::Union(_));
         if only_files || may_hold(state, &self.lake.volume.name, filters)? {
@@ -315,6 +325,6 @@ fn may_hold(state: &dyn Session, volume: &str, filters: &[Expr]) -> DataFusionRe
 }
 
 /// An error of ours on its way through DataFusion; the engine finds it again as the source.
-fn external(error: Error) -> DataFusionError {
+pub(crate) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }

@@ -9,11 +9,14 @@ use datafusion::datasource::TableProvider;
 use datafusion_ducklake::{DuckLakeCatalog, MetadataProvider};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
-use pintail_ducklake::{Catalog, CatalogOptions, Head};
+use pintail_ducklake::{Catalog, CatalogOptions, Head, TableName};
 use pintail_types::{Error, JournalPosition, Result, SnapshotId};
 
 use crate::durable_store::DurableLocalStore;
+use crate::lake::blocking;
+use crate::lookup_scans::KeptLookups;
 use crate::options::LakeOptions;
+use crate::row_index::RowIndexes;
 
 /// How long a commit of ours waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +36,8 @@ pub(crate) type Listing = BTreeMap<String, SchemaListing>;
 struct SnapshotCache {
     snapshot: Option<SnapshotId>,
     listing: Option<Arc<Listing>>,
-    tables: HashMap<(String, String), Arc<dyn TableProvider>>,
+    tables: HashMap<TableName, Arc<dyn TableProvider>>,
+    lookups: KeptLookups,
 }
 
 impl SnapshotCache {
@@ -56,6 +60,8 @@ pub(crate) struct Volume {
     pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
     pub(crate) provider: Arc<dyn MetadataProvider>,
+    /// Where the rows of calls are in the files.
+    pub(crate) row_indexes: RowIndexes,
     cache: Mutex<SnapshotCache>,
 }
 
@@ -85,6 +91,7 @@ impl Volume {
             runtime,
             position_key,
             provider,
+            row_indexes: RowIndexes::default(),
             cache: Mutex::default(),
         })
     }
@@ -102,6 +109,15 @@ impl Volume {
     /// The key under which a commit records the journal position.
     pub(crate) fn position_key(&self) -> &str {
         &self.position_key
+    }
+
+    /// What look-ups keep of a snapshot.
+    pub(crate) fn kept_lookups<T>(
+        &self,
+        snapshot: SnapshotId,
+        with: impl FnOnce(&mut KeptLookups) -> T,
+    ) -> T {
+        with(&mut self.cache.lock().at(snapshot).lookups)
     }
 
     /// What the head snapshot holds.
@@ -137,29 +153,27 @@ impl Volume {
         schema: &str,
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
-        let key = (schema.to_owned(), name.to_owned());
+        let key = TableName { schema: schema.to_owned(), name: name.to_owned() };
         if let Some(table) = self.cache.lock().at(snapshot).tables.get(&key) {
             return Ok(Some(Arc::clone(table)));
         }
         let volume = Arc::clone(self);
         let runtime = tokio::runtime::Handle::current();
         let read = move || runtime.block_on(volume.read_table(snapshot, key));
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| Error::internal("reading a table's metadata was stopped").with_source(error))?
+        blocking("reading a table's metadata", read).await
     }
 
     async fn read_table(
         &self,
         snapshot: SnapshotId,
-        key: (String, String),
+        key: TableName,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         use datafusion::catalog::CatalogProvider as _;
         let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(&self.provider), snapshot.0)
             .map_err(|error| from_ducklake("the catalog can't be read", error))?;
-        let Some(schema) = catalog.schema(&key.0) else { return Ok(None) };
-        let table = schema.table(&key.1).await.map_err(|error| {
-            Error::unavailable(format!("table {}.{} can't be read from the catalog: {error}", key.0, key.1))
+        let Some(schema) = catalog.schema(&key.schema) else { return Ok(None) };
+        let table = schema.table(&key.name).await.map_err(|error| {
+            Error::unavailable(format!("table {key} can't be read from the catalog: {error}"))
         })?;
         let Some(table) = table else { return Ok(None) };
         self.cache.lock().at(snapshot).tables.insert(key, Arc::clone(&table));

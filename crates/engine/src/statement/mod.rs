@@ -221,6 +221,15 @@ impl Statement {
         let id = self.next_id();
         let query = inner.session.begin(id, &inner.sql);
         let limits = inner.session.limits(&query);
+        if let Err(error) = limits.guard(query.admit()).await {
+            query.close(Err(&error));
+            return Err(error.of_query(id));
+        }
+        if let Work::Query(constant) = &inner.work
+            && let Some(row) = constant.constant_row()
+        {
+            return QueryStream::of_row(&row, self.schema(), query).map_err(|error| error.of_query(id));
+        }
         let (runtime_env, memory) = engine.query_memory();
         let start = async move {
             match &inner.work {
@@ -230,21 +239,9 @@ impl Statement {
                 }
             }
         };
-        let started = limits
-            .guard(async {
-                query.admit().await?;
-                engine.runtime().run(start).await
-            })
-            .await;
-        let plan = match started {
-            Ok(plan) => plan,
-            Err(error) => {
-                query.close(Err(&error));
-                return Err(error.of_query(id));
-            }
-        };
-        query.started(memory);
-        QueryStream::start(plan, self.schema(), query, limits, engine.runtime())
+        let start = async { start.await.map(|plan| (plan, memory)) };
+        let stream = QueryStream::start(start, self.schema(), query, limits, engine.runtime()).await;
+        stream.map_err(|error| error.of_query(id))
     }
 }
 

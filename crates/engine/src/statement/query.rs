@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::SQLOptions;
+use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion_substrait::substrait::proto::Plan;
 use futures::{StreamExt, TryStreamExt};
@@ -104,35 +106,72 @@ impl Query {
         Arc::clone(&self.announced.parameters)
     }
 
+    /// The one row, if it is one of constants.
+    pub(super) fn constant_row(&self) -> Option<RecordBatch> {
+        self.planned.lock().plan.row().cloned()
+    }
+
     /// Binds the query to this moment and to `values`, and starts its plan once for each of them.
     pub(super) async fn start(
         &self,
         runtime_env: Arc<RuntimeEnv>,
-        mut values: Vec<Vec<ScalarValue>>,
+        values: Vec<Vec<ScalarValue>>,
     ) -> Result<SendableRecordBatchStream> {
         let planned = Arc::clone(&self.planned.lock());
+        let mut config = self.state.config().clone();
         if planned.plan.is_timeless() {
-            let context = task_context(&self.state, runtime_env);
-            let started = planned.plan.start(&self.state, Vec::new(), context).await;
+            let context = self.task_context(config, runtime_env);
+            let follows_pin = |_: &dyn TableProvider| false;
+            let started = planned.plan.start(&self.state, Vec::new(), context, &follows_pin).await;
             return started.map_err(|error| from_datafusion(&error));
         }
+        let generation = self.session.pin(&mut config).await?;
+        if planned.generation == generation && planned.plan.kept().is_some() {
+            let state = Arc::clone(&self.state);
+            return self.start_each(planned, state, self.task_context(config, runtime_env), values).await;
+        }
         let mut state = at_this_moment(&self.state);
-        let generation = self.session.pin(state.config_mut()).await?;
+        *state.config_mut() = config.clone();
         let planned = self.planned_for(&state, planned, generation).await?;
-        let context = task_context(&state, runtime_env);
+        let context = self.task_context(config, runtime_env);
+        self.start_each(planned, Arc::new(state), context, values).await
+    }
+
+    /// Starts a plan once for each of `values`, one after the other.
+    async fn start_each(
+        &self,
+        planned: Arc<Planned>,
+        state: Arc<SessionState>,
+        context: Arc<TaskContext>,
+        mut values: Vec<Vec<ScalarValue>>,
+    ) -> Result<SendableRecordBatchStream> {
+        let engine = Arc::clone(self.session.engine());
+        let start = move |row| {
+            let (planned, state, context) = (Arc::clone(&planned), Arc::clone(&state), Arc::clone(&context));
+            let engine = Arc::clone(&engine);
+            async move {
+                let follows_pin = |table: &dyn TableProvider| engine.storage().follows_pin(table);
+                planned.plan.start(&state, row, context, &follows_pin).await
+            }
+        };
         if values.len() == 1
             && let Some(row) = values.pop()
         {
-            return planned.plan.start(&state, row, context).await.map_err(|error| from_datafusion(&error));
+            return start(row).await.map_err(|error| from_datafusion(&error));
         }
-        let schema = planned.plan.schema();
-        let all = futures::stream::iter(values)
-            .then(move |row| {
-                let (planned, state, context) = (Arc::clone(&planned), state.clone(), Arc::clone(&context));
-                async move { planned.plan.start(&state, row, context).await }
-            })
-            .try_flatten();
+        let schema = self.planned.lock().plan.schema();
+        let all = futures::stream::iter(values).then(start).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)))
+    }
+
+    /// What a plan runs in. Plans hold the functions that they call, so it knows none by name.
+    fn task_context(&self, config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+        let session_id = self.state.session_id().to_owned();
+        let (scalar, higher_order) = (HashMap::new(), HashMap::new());
+        let (aggregate, window) = (HashMap::new(), HashMap::new());
+        let context =
+            TaskContext::new(None, session_id, config, scalar, higher_order, aggregate, window, runtime_env);
+        Arc::new(context)
     }
 
     /// The plan, made again if a table may have changed.
@@ -156,17 +195,6 @@ impl Query {
         *self.planned.lock() = Arc::clone(&planned);
         Ok(planned)
     }
-}
-
-/// What a plan runs in. Plans hold the functions that they call, so it knows none by name.
-fn task_context(state: &SessionState, runtime_env: Arc<RuntimeEnv>) -> Arc<TaskContext> {
-    let config = state.config().clone();
-    let session_id = state.session_id().to_owned();
-    let (scalar, higher_order) = (HashMap::new(), HashMap::new());
-    let (aggregate, window) = (HashMap::new(), HashMap::new());
-    let context =
-        TaskContext::new(None, session_id, config, scalar, higher_order, aggregate, window, runtime_env);
-    Arc::new(context)
 }
 
 fn same_columns(one: &Schema, other: &Schema) -> bool {

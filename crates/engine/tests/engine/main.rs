@@ -4,6 +4,7 @@
 
 mod common;
 mod look_around;
+mod lookups;
 mod parameters;
 mod schemas;
 mod slt;

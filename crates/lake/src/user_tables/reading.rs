@@ -46,7 +46,7 @@ impl Volume {
         Ok(found.map_err(failed)?.map(|view| view.sql))
     }
 
-    fn table_id(&self, table: &TableName, snapshot: SnapshotId) -> Result<Option<i64>> {
+    pub(crate) fn table_id(&self, table: &TableName, snapshot: SnapshotId) -> Result<Option<i64>> {
         let failed = |error| from_ducklake("the catalog can't be read", error);
         let schema = self.provider.get_schema_by_name(&table.schema, snapshot.0).map_err(failed)?;
         let Some(schema) = schema else { return Ok(None) };
