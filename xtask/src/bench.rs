@@ -146,7 +146,8 @@ pub(crate) static BENCHMARKS: [Benchmark; 9] = [
         name: "prepared",
         about: "Prepared statements executed again and again by a Rust client on the same machine: a constant, beside a \
                 Rust server that answers the same calls from memory without SQL, in turn; and the messages of one \
-                Call-ID among a million rows in Parquet, beside roapi with the rows in memory.",
+                Call-ID among a million rows in Parquet, of which the columns that are asked for come to be kept \
+                in memory, beside roapi with the rows in memory.",
         program: Program::Script("bench_prepared.py"),
     },
     Benchmark {

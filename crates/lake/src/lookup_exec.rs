@@ -1,5 +1,6 @@
 //! The plan node that looks rows up by an index when it runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,11 +18,12 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Repla
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, execute_stream,
+    DisplayAs, DisplayFormatType, EmptyRecordBatchStream, ExecutionPlan, Partitioning, PlanProperties,
+    execute_stream,
 };
 use futures::TryStreamExt;
 
-use crate::row_index::{Lookup, files_of};
+use crate::row_index::{LookedForTexts, Lookup, files_of};
 use crate::volume::Volume;
 
 /// What is looked for, as the node has it.
@@ -30,13 +32,22 @@ pub(crate) struct LookedFor {
     column: String,
     column_id: i64,
     texts: Vec<Arc<dyn PhysicalExpr>>,
+    /// The ids of all columns of the table.
+    column_ids: Arc<HashMap<String, i64>>,
 }
 
 impl LookedFor {
-    pub(crate) fn new(state: &dyn Session, lookup: Lookup, column_id: i64) -> DataFusionResult<Self> {
+    /// None if the table does not have the column.
+    pub(crate) fn new(
+        state: &dyn Session,
+        lookup: Lookup,
+        column_ids: Arc<HashMap<String, i64>>,
+    ) -> DataFusionResult<Option<Self>> {
+        let Some(column_id) = column_ids.get(&lookup.column).copied() else { return Ok(None) };
         let no_column = DFSchema::empty();
         let texts = lookup.texts.into_iter().map(|text| state.create_physical_expr(text, &no_column));
-        Ok(Self { column: lookup.column, column_id, texts: texts.collect::<DataFusionResult<_>>()? })
+        let texts = texts.collect::<DataFusionResult<_>>()?;
+        Ok(Some(Self { column: lookup.column, column_id, texts, column_ids }))
     }
 }
 
@@ -54,10 +65,16 @@ pub struct LookupExec {
 }
 
 impl LookupExec {
-    pub(crate) fn new(volume: Arc<Volume>, scan: Arc<dyn ExecutionPlan>, looked_for: LookedFor) -> Self {
+    /// It does its work in the first of `partitions`: planners put an exchange of rows above fewer than they want.
+    pub(crate) fn new(
+        volume: Arc<Volume>,
+        scan: Arc<dyn ExecutionPlan>,
+        looked_for: LookedFor,
+        partitions: usize,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(scan.schema()),
-            Partitioning::UnknownPartitioning(1),
+            Partitioning::UnknownPartitioning(partitions.max(1)),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
@@ -89,7 +106,9 @@ impl LookupExec {
         let texts = self.looked_for.texts.iter().filter_map(|text| value_of(text).transpose());
         let texts = texts.collect::<DataFusionResult<Vec<String>>>()?;
         let (indexes, store) = (&self.volume.row_indexes, &self.volume.store);
-        let narrowed = indexes.narrowed(store, &self.scan, self.looked_for.column_id, &texts).await?;
+        let LookedFor { column_id, column_ids, .. } = &self.looked_for;
+        let looked_for = LookedForTexts { column_id: *column_id, texts: &texts, column_ids };
+        let narrowed = indexes.narrowed(store, &self.scan, looked_for, &context).await?;
         let scan = narrowed.unwrap_or(self.scan);
         let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
         for file in files_of(&scan) {
@@ -170,6 +189,9 @@ impl ExecutionPlan for LookupExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
+        if partition > 0 {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema())));
+        }
         let files = MetricBuilder::new(&self.metrics).counter("files_read", partition);
         let rows = futures::stream::once(self.clone().look_up(files, context)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), Box::pin(rows))))

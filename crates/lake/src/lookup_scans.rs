@@ -28,22 +28,20 @@ pub(crate) struct KeptLookups {
 }
 
 impl Volume {
-    /// The id by which files know a column, however they call it; none for a column that the table does not have.
-    pub(crate) async fn column_id(
+    /// The ids by which files know the columns of a table, however they call them.
+    pub(crate) async fn column_ids(
         self: &Arc<Self>,
         snapshot: SnapshotId,
         table: &TableName,
-        column: &str,
-    ) -> Result<Option<i64>> {
+    ) -> Result<Arc<HashMap<String, i64>>> {
         if let Some(ids) = self.kept_lookups(snapshot, |kept| kept.column_ids.get(table).map(Arc::clone)) {
-            return Ok(ids.get(column).copied());
+            return Ok(ids);
         }
         let (volume, name) = (Arc::clone(self), table.clone());
         let read = move || volume.read_column_ids(snapshot, &name);
         let ids = Arc::new(blocking("reading a table's columns", read).await?);
-        let id = ids.get(column).copied();
-        self.kept_lookups(snapshot, |kept| kept.column_ids.insert(table.clone(), ids));
-        Ok(id)
+        self.kept_lookups(snapshot, |kept| kept.column_ids.insert(table.clone(), Arc::clone(&ids)));
+        Ok(ids)
     }
 
     fn read_column_ids(&self, snapshot: SnapshotId, table: &TableName) -> Result<HashMap<String, i64>> {

@@ -112,7 +112,10 @@ impl LakeTable {
         }
         let projected: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(expressions, scan)?);
         Ok(Some(match lookup {
-            Some(lookup) => Arc::new(LookupExec::new(Arc::clone(volume), projected, lookup)),
+            Some(lookup) => {
+                let partitions = state.config().target_partitions();
+                Arc::new(LookupExec::new(Arc::clone(volume), projected, lookup, partitions))
+            }
             None => projected,
         }))
     }
@@ -132,9 +135,8 @@ impl LakeTable {
         let lookup = Lookup::of(filters).filter(|_| self.shows != Shows::FilesWithRowIds);
         let looked_for = match lookup {
             Some(lookup) => {
-                let column_id =
-                    volume.column_id(cut.snapshot, &table, &lookup.column).await.map_err(external)?;
-                column_id.map(|id| LookedFor::new(state, lookup, id)).transpose()?
+                let column_ids = volume.column_ids(cut.snapshot, &table).await.map_err(external)?;
+                LookedFor::new(state, lookup, column_ids)?
             }
             None => None,
         };
@@ -211,8 +213,7 @@ impl TableProvider for LakeTable {
             && may_hold(state, BUFFER, filters)?
         {
             let projected = Arc::new(self.schema.project(columns)?);
-            // Looking up in the files is one partition more.
-            let partitions = state.config().target_partitions() - usize::from(Lookup::of(filters).is_some());
+            let partitions = state.config().target_partitions();
             inputs.push(Arc::new(HotRowsExec::new(table, projected, partitions, &cut, own)));
         }
         let only_files = !matches!(self.shows, Shows::Union(_));

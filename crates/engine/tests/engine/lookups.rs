@@ -18,10 +18,13 @@ use crate::with_lake::bench;
 /// The numbers of the rows of call `id`: by the index, and by a condition that no index knows.
 async fn numbers(session: &Session, id: &str) -> Vec<String> {
     let by = |condition: String| format!("SELECT number FROM calls WHERE {condition} ORDER BY number");
-    let found = column(session, &by(format!("session_id = '{id}'"))).await;
     let scanned = column(session, &by(format!("concat(session_id, '!') = '{id}!'"))).await;
-    assert_eq!(found, scanned, "call {id}");
-    found
+    // Often enough for the columns of its files to be kept.
+    for lookup in 0..6 {
+        let found = column(session, &by(format!("session_id = '{id}'"))).await;
+        assert_eq!(found, scanned, "call {id}, look-up {lookup}");
+    }
+    scanned
 }
 
 async fn run(session: &Session, sql: &str) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result as DataFusionResult;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use hashlink::LruCache;
 use object_store::ObjectStore;
@@ -13,6 +14,8 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::decoded::DecodedFiles;
+use super::narrow::Search;
 use super::{RowIndex, hash, narrow};
 
 /// Rows of all files whose indexes are kept at a time; a row takes eight bytes of memory.
@@ -33,6 +36,17 @@ pub(crate) struct RowIndexes {
     hasher: RandomState,
     max_rows: usize,
     kept: Mutex<Kept>,
+    decoded: DecodedFiles,
+}
+
+/// What is looked for in a scan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LookedForTexts<'a> {
+    /// The column that is one of the texts.
+    pub(crate) column_id: i64,
+    pub(crate) texts: &'a [String],
+    /// The ids of all columns of the table.
+    pub(crate) column_ids: &'a HashMap<String, i64>,
 }
 
 #[derive(Debug)]
@@ -53,24 +67,26 @@ impl Default for RowIndexes {
 impl RowIndexes {
     fn new(max_rows: usize) -> Self {
         let kept = Kept { slots: LruCache::new_unbounded(), rows: 0 };
-        Self { hasher: RandomState::new(), max_rows, kept: Mutex::new(kept) }
+        let (hasher, decoded) = (RandomState::new(), DecodedFiles::default());
+        Self { hasher, max_rows, kept: Mutex::new(kept), decoded }
     }
 
-    /// A scan cut down to the rows that may hold what is looked for in the column of this id; none if it reads more
-    /// rows than can be indexed at a time.
+    /// A scan cut down to the rows that may hold what is looked for; none if it reads more rows than can be indexed at
+    /// a time.
     ///
     /// # Errors
-    /// When the scan can't be made again.
+    /// When the scan can't be made again, or what is kept of its files can't be read.
     pub(crate) async fn narrowed(
         &self,
         store: &Arc<dyn ObjectStore>,
         scan: &Arc<dyn ExecutionPlan>,
-        column_id: i64,
-        texts: &[String],
+        looked_for: LookedForTexts<'_>,
+        context: &Arc<TaskContext>,
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let Some(files) = narrow::counted_files_of(scan).filter(|files| self.have_room_for(files)) else {
             return Ok(None);
         };
+        let LookedForTexts { column_id, texts, column_ids } = looked_for;
         let mut indexes = Indexes::with_capacity(files.len());
         for (file, rows) in files {
             let location = &file.object_meta.location;
@@ -80,8 +96,9 @@ impl RowIndexes {
                 indexes.insert(location.clone(), Arc::clone(index));
             }
         }
-        let hashes: Vec<u32> = texts.iter().map(|text| hash(&self.hasher, text)).collect();
-        narrow::narrowed(scan, &indexes, &hashes).map(Some)
+        let hashes = texts.iter().map(|text| hash(&self.hasher, text)).collect();
+        let search = Search { indexes, hashes, decoded: &self.decoded, column_ids, context };
+        search.narrowed(scan).await.map(Some)
     }
 
     /// Whether a scan's files can all be indexed at once.

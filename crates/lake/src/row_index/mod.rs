@@ -6,6 +6,7 @@
 //! that cannot match: whoever asked applies the condition again. Rows are known by their place in the file, so
 //! deletes, which DuckLake keeps by place too, are applied as always.
 
+mod decoded;
 mod kept;
 mod lookup;
 mod narrow;
@@ -28,7 +29,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::schema::types::SchemaDescriptor;
 
-pub(crate) use self::kept::RowIndexes;
+pub(crate) use self::kept::{LookedForTexts, RowIndexes};
 pub(crate) use self::lookup::Lookup;
 pub(crate) use self::narrow::files_of;
 pub use self::narrow::fresh_file_scan;
@@ -40,7 +41,7 @@ const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct RowIndex {
     /// How many rows the file has.
-    rows: usize,
+    count: usize,
     /// For each row that is not null the upper half of its text's hash, and below it the row's number; sorted.
     entries: Box<[u64]>,
 }
@@ -74,20 +75,22 @@ impl RowIndex {
             rows += texts.len();
         }
         entries.sort_unstable();
-        Ok(Some(Self { rows, entries: entries.into_boxed_slice() }))
+        Ok(Some(Self { count: rows, entries: entries.into_boxed_slice() }))
     }
 
-    /// The rows whose texts have one of these hashes, among all rows of the file; none when there are none.
-    fn selection(&self, hashes: &[u32]) -> Option<RowSelection> {
+    /// The rows whose texts have one of these hashes, in order.
+    fn rows(&self, hashes: &[u32]) -> Vec<usize> {
         let mut found: Vec<usize> = hashes.iter().flat_map(|hash| self.rows_of(*hash)).collect();
-        if found.is_empty() {
-            return None;
-        }
         found.sort_unstable();
         found.dedup();
-        let ranges = found.chunk_by(|row, next| row + 1 == *next);
+        found
+    }
+
+    /// These rows, among all rows of the file.
+    fn selection(&self, rows: &[usize]) -> RowSelection {
+        let ranges = rows.chunk_by(|row, next| row + 1 == *next);
         let ranges = ranges.filter_map(|run| Some(*run.first()?..run.last()? + 1));
-        Some(RowSelection::from_consecutive_ranges(ranges, self.rows))
+        RowSelection::from_consecutive_ranges(ranges, self.count)
     }
 
     fn rows_of(&self, hash: u32) -> impl Iterator<Item = usize> {

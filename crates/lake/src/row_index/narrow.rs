@@ -1,18 +1,27 @@
 //! Scans of files, cut down to the rows that an index found.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{Result as DataFusionResult, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, Partitioning, ReplaceChildrenOptions, collect,
+};
 
+use super::decoded::{DecodedFiles, Key, taken};
 use super::kept::Indexes;
+use crate::parquet_files::ROW_GROUP_ROWS;
 
 /// The Parquet files that a scan reads.
 pub(crate) fn files_of(scan: &Arc<dyn ExecutionPlan>) -> Vec<&PartitionedFile> {
@@ -38,46 +47,123 @@ fn parquet_scan(plan: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &ParquetSo
     plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>()
 }
 
-/// The scan of the rows whose texts have one of `hashes`. Files without an index are read whole.
-pub(super) fn narrowed(
-    scan: &Arc<dyn ExecutionPlan>,
-    indexes: &Indexes,
-    hashes: &[u32],
-) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-    let narrow = |plan: Arc<dyn ExecutionPlan>| {
-        let Some((config, source)) = parquet_scan(plan.as_ref()) else { return Ok(Transformed::no(plan)) };
-        let narrowed = narrowed_config(config, source, indexes, hashes)?;
-        Ok(Transformed::yes(DataSourceExec::from_data_source(narrowed) as Arc<dyn ExecutionPlan>))
-    };
-    Arc::clone(scan).transform_up(narrow).data()
+/// A search for texts in the files of a scan.
+pub(super) struct Search<'a> {
+    pub(super) indexes: Indexes,
+    /// What the indexes know the texts by.
+    pub(super) hashes: Vec<u32>,
+    pub(super) decoded: &'a DecodedFiles,
+    pub(super) column_ids: &'a HashMap<String, i64>,
+    pub(super) context: &'a Arc<TaskContext>,
 }
 
-fn narrowed_config(
+impl Search<'_> {
+    /// The scan of the rows that are found. Files without an index are read whole.
+    pub(super) async fn narrowed(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        if let Some((config, source)) = parquet_scan(plan.as_ref()) {
+            return self.narrowed_scan(config, source, &plan.schema()).await;
+        }
+        let mut children = Vec::with_capacity(plan.children().len());
+        for child in plan.children() {
+            children.push(Box::pin(self.narrowed(child)).await?);
+        }
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        Arc::clone(plan).replace_children(children, options)
+    }
+
+    async fn narrowed_scan(
+        &self,
+        config: &FileScanConfig,
+        source: &ParquetSource,
+        schema: &SchemaRef,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let columns = self.column_names(schema);
+        let (mut files, mut rows) = (Vec::new(), Vec::new());
+        for file in config.file_groups.iter().flat_map(FileGroup::iter) {
+            let Some(index) = self.indexes.get(&file.object_meta.location) else {
+                files.push(without_statistics(file));
+                continue;
+            };
+            let found = index.rows(&self.hashes);
+            if found.is_empty() {
+                continue;
+            }
+            match self.decoded_rows(config, source, file, columns.as_ref()).await? {
+                Some(all) => rows.extend(taken(&all, &found)?),
+                None => {
+                    let selection = ParquetRowSelection::new(index.selection(&found));
+                    files.push(without_statistics(file).with_extension(selection));
+                }
+            }
+        }
+        if rows.is_empty() {
+            return scan_of(config, source, files);
+        }
+        let kept: Arc<dyn ExecutionPlan> =
+            MemorySourceConfig::try_new_exec(&[rows], Arc::clone(schema), None)?;
+        if files.is_empty() {
+            return Ok(kept);
+        }
+        UnionExec::try_new(vec![kept, scan_of(config, source, files)?])
+    }
+
+    /// All rows of a file, if they are kept or worth it.
+    async fn decoded_rows(
+        &self,
+        config: &FileScanConfig,
+        source: &ParquetSource,
+        file: &PartitionedFile,
+        columns: Option<&Arc<str>>,
+    ) -> DataFusionResult<Option<Arc<Vec<RecordBatch>>>> {
+        let Some(columns) = columns else { return Ok(None) };
+        let key = Key { file: file.object_meta.location.clone(), columns: Arc::clone(columns) };
+        let decode = async {
+            // Batches as large as row groups: a dictionary is counted once.
+            let session = self.context.session_config().clone().with_batch_size(ROW_GROUP_ROWS);
+            let context =
+                TaskContext::default().with_session_config(session).with_runtime(self.context.runtime_env());
+            collect(scan_of(config, source, vec![without_statistics(file)])?, Arc::new(context)).await
+        };
+        self.decoded.rows(&key, decode).await
+    }
+
+    /// The columns with their ids: the same name may be another column after a change. None if one holds columns of
+    /// its own, whose ids are not known here.
+    fn column_names(&self, schema: &Schema) -> Option<Arc<str>> {
+        let column = |field: &Arc<Field>| {
+            let id = self.column_ids.get(field.name());
+            (!field.data_type().is_nested())
+                .then(|| format!("{}\0{id:?}\0{}\0", field.name(), field.data_type()))
+        };
+        schema.fields().iter().map(column).collect::<Option<String>>().map(Arc::from)
+    }
+}
+
+/// The scan of some of the files.
+fn scan_of(
     config: &FileScanConfig,
     source: &ParquetSource,
-    indexes: &Indexes,
-    hashes: &[u32],
-) -> DataFusionResult<FileScanConfig> {
-    let files = config.file_groups.iter().flat_map(FileGroup::iter);
-    let files: Vec<PartitionedFile> = files.filter_map(|file| narrowed_file(file, indexes, hashes)).collect();
+    files: Vec<PartitionedFile>,
+) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
     let is_indexed = |file: &PartitionedFile| file.extension::<ParquetRowSelection>().is_some();
     // Few rows are not worth a second thread; files that are read whole are, and the planner sees to it.
     let together = files.iter().all(is_indexed).then_some(Partitioning::UnknownPartitioning(1));
-    let narrowed = FileScanConfigBuilder::from(config.clone())
+    let scan = FileScanConfigBuilder::from(config.clone())
         .with_source(fresh(source)?)
         .with_file_groups(vec![FileGroup::new(files)])
         .with_output_partitioning(together)
         .with_statistics(Statistics::new_unknown(config.file_source.table_schema().table_schema()));
-    Ok(narrowed.build())
+    Ok(DataSourceExec::from_data_source(scan.build()))
 }
 
-/// None if no row of the file can match.
-fn narrowed_file(file: &PartitionedFile, indexes: &Indexes, hashes: &[u32]) -> Option<PartitionedFile> {
-    let mut narrowed = file.clone();
-    // They are those of all its rows.
-    narrowed.statistics = None;
-    let Some(index) = indexes.get(&file.object_meta.location) else { return Some(narrowed) };
-    Some(narrowed.with_extension(ParquetRowSelection::new(index.selection(hashes)?)))
+/// The file without what is known of all its rows together.
+fn without_statistics(file: &PartitionedFile) -> PartitionedFile {
+    let mut file = file.clone();
+    file.statistics = None;
+    file
 }
 
 /// The scan of the same Parquet files with counters of its own, for a plan that runs again; none if the node is no such
