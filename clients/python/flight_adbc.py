@@ -353,7 +353,7 @@ def substrait():
             equal(by_plan.to_pydict(), query(connection, sql).to_pydict(), "rows of the plan")
             cursor.adbc_statement.set_substrait_plan(plan)
             reader, _ = cursor.adbc_statement.execute_query()
-            unprepared = pyarrow.RecordBatchReader.import_from_c(reader.address).read_all()
+            unprepared = pyarrow.RecordBatchReader.from_stream(reader).read_all()
             equal(unprepared.to_pydict(), by_plan.to_pydict(), "rows of the plan, not prepared")
         equal(sum(by_plan["n"].to_pylist()), target.rows, "rows counted")
     return f"by datafusion {datafusion.__version__}"

@@ -84,14 +84,18 @@ public final class Main {
     private static String sessionOptions(Target target) throws SQLException {
         String catalog = target.get("catalog");
         String[] named = {"user", target.get("user"), "password", target.get("password"), "catalog", catalog};
-        try (Connection connection = target.connect("plain", named)) {
-            try (Statement statement = connection.createStatement()) {
-                statement.execute("SET time_zone = 'Europe/Berlin'");
-                ResultSet rows = statement.executeQuery("SHOW time_zone");
-                equal(rows.next(), true, "there is a row");
-                equal(rows.getString(rows.getMetaData().getColumnCount()), "Europe/Berlin", "time zone");
-            }
+        Connection connection = target.connect("plain", named);
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("SET time_zone = 'Europe/Berlin'");
+            ResultSet rows = statement.executeQuery("SHOW time_zone");
+            equal(rows.next(), true, "there is a row");
+            equal(rows.getString(rows.getMetaData().getColumnCount()), "Europe/Berlin", "time zone");
         }
+        // With a catalog the driver closes the session a second time, over the channel that it has closed.
+        fails(() -> {
+            connection.close();
+            return null;
+        }, "Channel shutdown invoked");
         return fails(() -> works(target.connect("plain", "token", target.get("token"), "catalog", "nowhere")));
     }
 
