@@ -21,9 +21,14 @@ pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding")
 /// The value of [`ENCODING`].
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
-/// Whether the client of these headers asks for answers in gzip.
+/// What a client can read.
+const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// Whether the client of these headers asks for answers in gzip, and can read them.
 pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
-    headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
+    let accepted = headers.get(ACCEPTED).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let can_read = accepted.split(',').any(|encoding| encoding.trim() == "gzip");
+    can_read && headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
 }
 
 /// A message as it goes over gRPC when it is compressed: flag byte, length, and the message.
@@ -79,14 +84,18 @@ mod tests {
 
     #[test]
     fn to_be_able_is_not_to_ask() {
-        for (name, value, asked) in [
-            ("grpc-encoding", "gzip", true),
-            ("grpc-encoding", "identity", false),
-            ("grpc-accept-encoding", "identity, deflate, gzip", false),
+        for (sent, accepted, asked) in [
+            (Some("gzip"), Some("identity, deflate, gzip"), true),
+            (Some("gzip"), Some("identity,deflate"), false),
+            (Some("gzip"), None, false),
+            (Some("identity"), Some("gzip"), false),
+            (None, Some("gzip"), false),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            assert_eq!(is_asked_for(&headers), asked, "{name}: {value}");
+            for (name, value) in [(ENCODING, sent), (ACCEPTED, accepted)] {
+                headers.extend(value.map(|value| (name, HeaderValue::from_static(value))));
+            }
+            assert_eq!(is_asked_for(&headers), asked, "{sent:?}, {accepted:?}");
         }
     }
 }

@@ -10,5 +10,6 @@ mod schemas;
 mod slt;
 mod sources;
 mod stopping;
+mod substrait;
 mod updates;
 mod with_lake;
