@@ -1,5 +1,6 @@
 //! Batches from a client: the messages of a DoPut.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,9 +139,16 @@ impl Incoming {
             let empty = message.as_ref().is_ok_and(|message| message.data_header.is_empty());
             (!empty).then_some(message.map_err(|error| FlightError::ExternalError(Box::new(error))))
         });
-        let mut decoder = FlightDataDecoder::new(with_content);
+        // arrow-ipc unwraps what it does not find in some messages that are well-formed for flatbuffers.
+        let decoder = AssertUnwindSafe(FlightDataDecoder::new(with_content)).catch_unwind();
+        let mut decoder = decoder
+            .map(|data| match data {
+                Ok(data) => data.map_err(from_flight),
+                Err(_) => Err(malformed("a part is missing")),
+            })
+            .boxed();
         let schema = loop {
-            match decoder.next().await.transpose().map_err(from_flight)? {
+            match decoder.next().await.transpose()? {
                 None => break Arc::new(Schema::empty()),
                 Some(data) => match data.payload {
                     DecodedPayload::Schema(schema) => break schema,
@@ -160,7 +168,7 @@ impl Incoming {
                         Some(Err(Error::invalid("the schema was sent a second time")))
                     }
                 },
-                Err(error) => Some(Err(from_flight(error))),
+                Err(error) => Some(Err(error)),
             }
         });
         Ok(Batches { schema, batches: batches.boxed() })
@@ -209,10 +217,13 @@ fn from_flight(error: FlightError) -> Error {
         },
         other => {
             let text = other.to_string();
-            let line = text.lines().next().unwrap_or_default().to_owned();
-            Error::invalid(format!("the data is not well-formed Arrow IPC: {line}"))
+            malformed(text.lines().next().unwrap_or_default())
         }
     }
+}
+
+fn malformed(why: &str) -> Error {
+    Error::invalid(format!("the data is not well-formed Arrow IPC: {why}"))
 }
 
 impl std::fmt::Debug for Incoming {
@@ -248,6 +259,21 @@ mod tests {
         let (body, arrival) = Watched::new(Body::new(StreamBody::new(futures::stream::iter(frames))));
         let decoder = ProstCodec::<FlightData, FlightData>::default().decoder();
         Messages::new(Streaming::new_request(decoder, Body::new(body), None, None), arrival)
+    }
+
+    /// A message that says that it is a schema and has none, and other bytes.
+    #[tokio::test]
+    async fn data_that_is_no_ipc_is_refused() {
+        let no_schema =
+            [16, 0, 0, 0, 0, 0, 10, 0, 12, 0, 6, 0, 5, 0, 8, 0, 10, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0];
+        for header in [&no_schema[..], b"no flatbuffer"] {
+            let message = FlightData::new()
+                .with_descriptor(FlightDescriptor::new_cmd("SELECT 1"))
+                .with_data_header(Bytes::copy_from_slice(header));
+            let incoming = Incoming::open(futures::stream::iter([Ok(message)])).await.unwrap();
+            let error = incoming.batches().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        }
     }
 
     #[tokio::test]
