@@ -191,14 +191,26 @@ def total(account: dict, transport: str, outcome: str, reason: str | None = None
     )
 
 
+def generator(binary: pathlib.Path, server: Server, transport: str, rate: int, *more: str) -> list[str]:
+    """The load generator towards the server: `rate` packets a second, 0 for as fast as it can."""
+    host, port = server.address(f"hep_{transport}")
+    command = [str(binary), "hep", "gen", "--transport", transport, "--to", f"{host}:{port}"]
+    return [*command, "--rate", str(rate), "--seed", "1", *more]
+
+
 def generate(
     binary: pathlib.Path, server: Server, transport: str, packets: int, rate: int = 0, *more: str
 ) -> subprocess.Popen:
-    """Starts the load generator towards the server: `rate` packets a second, 0 for as fast as it can."""
-    host, port = server.address(f"hep_{transport}")
-    command = [str(binary), "hep", "gen", "--transport", transport, "--to", f"{host}:{port}"]
-    command += ["--packets", str(packets), "--rate", str(rate), "--seed", "1", *more]
+    """Starts the load generator for so many packets."""
+    command = generator(binary, server, transport, rate, "--packets", str(packets), *more)
     return subprocess.Popen(command, stdout=sys.stderr)
+
+
+def generate_calls(binary: pathlib.Path, server: Server, transport: str, calls: int) -> tuple[int, int]:
+    """Sends so many calls, whole and nothing else, as fast as it can; packets and bytes sent."""
+    command = generator(binary, server, transport, 0, "--calls-only", "--calls", str(calls), "--json")
+    sent = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return sent["packets"], sent["bytes"]
 
 
 def committed_rows(folder: pathlib.Path) -> int:

@@ -61,7 +61,7 @@ pub(crate) struct Benchmark {
 }
 
 /// In the order of the sections of docs/benchmarks.md.
-pub(crate) static BENCHMARKS: [Benchmark; 9] = [
+pub(crate) static BENCHMARKS: [Benchmark; 10] = [
     Benchmark {
         name: "decode",
         about: "HEP decoding and SIP extraction of a 738-byte INVITE with SDP, on one core.",
@@ -107,7 +107,7 @@ pub(crate) static BENCHMARKS: [Benchmark; 9] = [
     },
     Benchmark {
         name: "ingest",
-        about: "The whole server under `pintail hep gen` over TCP at full speed, generator on the same machine: \
+        about: "The whole server under calls of `pintail hep gen` over TCP at full speed, generator on the same machine: \
                 from socket to committed Parquet, with the journal synced and Parquet compressed by zstd. CPU \
                 time is the server process's own, from before the first packet until it has stopped, so the \
                 last flush is in it.",
@@ -141,6 +141,14 @@ pub(crate) static BENCHMARKS: [Benchmark; 9] = [
                 reads the same files in process, and from the hot buffer in turns with a plain pyarrow Flight server, \
                 both read by pyarrow's client; medians, and the server's memory meanwhile.",
         program: Program::Script("bench_fetch_large.py"),
+    },
+    Benchmark {
+        name: "adbc-ingest",
+        about: "Ten million rows of 12 columns from the memory of a client into a new table: sent to the server by \
+                `adbc_ingest`, and the same Arrow table written by DuckDB in process to a DuckLake of its own, with the \
+                compression that it takes by itself and with the server's. The client's time, from the call to its \
+                return; every way in turn in every round.",
+        program: Program::Script("bench_adbc_ingest.py"),
     },
     Benchmark {
         name: "prepared",

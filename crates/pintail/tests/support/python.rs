@@ -18,7 +18,9 @@ connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake {sys.argv[2]
 for statement in sys.argv[3:]:
     cursor = connection.execute(statement)
 names = [column[0] for column in cursor.description]
-print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))
+def shown(value):
+    return value.hex() if isinstance(value, bytes) else str(value)
+print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=shown))
 "#;
 
 /// The interpreter that `variable` names, else the one of the environment that the gate makes.
