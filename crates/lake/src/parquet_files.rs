@@ -42,10 +42,15 @@ const PAGE_BYTES: usize = 512 << 10;
 
 /// Columns whose values hardly ever repeat, so that a dictionary of them is work for nothing, each with the
 /// encoding that suits it: times and identifiers grow from row to row, long texts have nothing in common
-/// that compression does not find.
-const UNIQUE_COLUMNS: [(&str, Encoding); 4] = [
+/// that compression does not find. The messages of a call share some values; a dictionary of them took a twentieth
+/// of all the work for a packet, and made files smaller by as little.
+const UNIQUE_COLUMNS: [(&str, Encoding); 8] = [
     ("uuid", Encoding::DELTA_BYTE_ARRAY),
     ("timestamp", Encoding::DELTA_BINARY_PACKED),
+    ("session_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ("cid", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ("caller", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ("callee", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("payload", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("data_extra", Encoding::DELTA_LENGTH_BYTE_ARRAY),
 ];
