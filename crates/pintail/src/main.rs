@@ -3,7 +3,6 @@
 //! This crate is the binary: the command line ([`cli`]), the configuration ([`config`]), the wiring of
 //! the rooms into one process ([`wiring`]), the traffic generator ([`traffic`]) and the SQL client.
 
-mod allocator;
 mod cli;
 mod commands;
 mod config;
@@ -11,7 +10,9 @@ mod output;
 mod traffic;
 mod wiring;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
-    allocator::keep_free_memory_for_a_while();
     cli::run()
 }
