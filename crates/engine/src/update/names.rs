@@ -31,10 +31,15 @@ impl Target {
     pub(super) fn named(session: &Session, name: &ObjectName) -> Result<Self> {
         let mut parts = parts(name)?;
         let table = parts.pop().unwrap_or_default();
-        let schema = parts.pop();
-        let catalog = parts.pop();
+        let mut schema = parts.pop();
+        let mut catalog = parts.pop();
         if !parts.is_empty() || table.is_empty() {
             return Err(Error::invalid(format!("{name} is no name of a table")));
+        }
+        if let (None, Some(first)) = (&catalog, &schema)
+            && is_catalog(session, first)
+        {
+            catalog = schema.replace(DEFAULT_SCHEMA.to_owned());
         }
         Self::of_parts(session, catalog, schema, table)
     }
@@ -96,6 +101,13 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table.fmt(f)
     }
+}
+
+/// Whether the first of two parts of a name is a catalog, as it is in queries: not if it is a schema.
+fn is_catalog(session: &Session, first: &str) -> bool {
+    let current = session.state().catalog_list().catalog(&session.current_catalog());
+    let is_schema = current.is_some_and(|catalog| catalog.schema(first).is_some());
+    !is_schema && (first == TEMPORARY_CATALOG || session.catalogs().iter().any(|catalog| catalog == first))
 }
 
 /// What writes the tables of a schema.
