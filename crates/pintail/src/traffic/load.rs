@@ -4,7 +4,7 @@
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pintail_types::{Error, Micros, Result};
@@ -66,26 +66,27 @@ pub(crate) fn generate(
     let connections = options.connections.max(1);
     // One connection's failure stops the others and not the caller's token.
     let stop = stop.child_token();
+    // The others then fail too, some of them before it in their order.
+    let first_error = OnceLock::new();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..connections)
             .map(|index| {
-                let (progress, stop) = (&**progress, stop.clone());
+                let (progress, stop, first_error) = (&**progress, stop.clone(), &first_error);
                 scope.spawn(move || {
-                    let sent = generate_on_one(options, index, connections, progress, &stop);
-                    if sent.is_err() {
+                    if let Err(error) = generate_on_one(options, index, connections, progress, &stop) {
+                        let _ = first_error.set(error);
                         stop.cancel();
                     }
-                    sent
                 })
             })
             .collect();
-        let mut first = Ok(());
         for thread in threads {
-            let sent = thread.join().unwrap_or_else(|_| Err(Error::internal("a sending thread panicked")));
-            first = first.and(sent);
+            if thread.join().is_err() {
+                let _ = first_error.set(Error::internal("a sending thread panicked"));
+            }
         }
-        first
-    })
+    });
+    first_error.into_inner().map_or(Ok(()), Err)
 }
 
 fn generate_on_one(
@@ -117,7 +118,7 @@ fn generate_on_one(
     let mut source = Generator::new(traffic)?;
     let mut sender = Sender::connect(&options.send)?;
     pump(&mut source, &mut sender, pace, limits, options.send.batch_frames, progress, stop)?;
-    sender.finish()
+    sender.finish(progress)
 }
 
 /// The part of `total` that falls to one of several; the parts add up.
@@ -150,7 +151,7 @@ pub(crate) fn replay(
         }
         round += 1;
     }
-    sender.finish()
+    sender.finish(progress)
 }
 
 /// Sends what `source` yields at `pace`, at most `batch_frames` packets at once, until it ends, a limit is

@@ -141,16 +141,24 @@ impl Sender {
             Self::Tcp(stream) => send_stream(stream, batch, progress),
             Self::Http(sender) => sender.post(batch, progress),
         };
-        sent.map_err(|error| error.context(format_args!("after {} packets handed over", progress.frames())))
+        sent.map_err(|error| lost(error, progress))
     }
 
     /// Ends the way in good order: waits until the receiver has read all of a TCP stream and closed it.
-    pub(crate) fn finish(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As for [`Sender::send`].
+    pub(crate) fn finish(self, progress: &Progress) -> Result<()> {
         match self {
             Self::Udp(_) | Self::Http(_) => Ok(()),
-            Self::Tcp(stream) => finish_stream(stream),
+            Self::Tcp(stream) => finish_stream(stream).map_err(|error| lost(error, progress)),
         }
     }
+}
+
+/// Why the receiver was lost, with how much it had been given by then.
+fn lost(error: Error, progress: &Progress) -> Error {
+    error.context(format_args!("after {} packets handed over", progress.frames()))
 }
 
 fn resolve(target: &str) -> Result<Vec<SocketAddr>> {

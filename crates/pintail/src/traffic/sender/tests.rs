@@ -33,7 +33,7 @@ fn udp_sends_one_datagram_for_each_packet() {
     let batch = batch(150);
     let mut sender = Sender::connect(&options(Transport::Udp, receiver.local_addr().unwrap())).unwrap();
     sender.send(&batch, &progress).unwrap();
-    sender.finish().unwrap();
+    sender.finish(&progress).unwrap();
     let mut datagram = [0; 1024];
     for frame in batch.frames() {
         let length = receiver.recv(&mut datagram).unwrap();
@@ -55,7 +55,7 @@ fn tcp_sends_all_packets_and_waits_until_they_are_read() {
     let batch = batch(5_000);
     let mut sender = Sender::connect(&options(Transport::Tcp, target)).unwrap();
     sender.send(&batch, &progress).unwrap();
-    sender.finish().unwrap();
+    sender.finish(&progress).unwrap();
     assert_eq!(reader.join().unwrap(), batch.bytes());
     assert_eq!((progress.frames(), progress.bytes()), (5_000, batch.bytes().len() as u64));
 }
@@ -128,7 +128,7 @@ fn http_counts_what_the_server_says_and_waits_when_asked_to() {
     let mut sender = Sender::connect(&options(Transport::Http, target)).unwrap();
     sender.send(&batch, &progress).unwrap();
     sender.send(&batch, &progress).unwrap();
-    sender.finish().unwrap();
+    sender.finish(&progress).unwrap();
     let requests = server.join().unwrap();
     assert!(requests.iter().all(|(head, length)| {
         head.starts_with("POST /api/hep HTTP/1.1\r\n")
