@@ -14,7 +14,6 @@ use pintail_types::Result;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
-use tonic::transport::server::Connected;
 
 use crate::sessions::DoorSession;
 
@@ -91,7 +90,7 @@ pub(crate) fn accepted(listener: tls::Listener) -> impl Stream<Item = (tls::Conn
 pub(crate) fn limited<IO: Send>(
     connections: impl Stream<Item = (IO, SocketAddr)> + Send,
     limit: usize,
-) -> impl Stream<Item = io::Result<Connection<IO>>> + Send {
+) -> impl Stream<Item = Connection<IO>> + Send {
     limited_with(connections, limit, FIRST_BYTES_TIMEOUT)
 }
 
@@ -99,13 +98,13 @@ fn limited_with<IO: Send>(
     connections: impl Stream<Item = (IO, SocketAddr)> + Send,
     limit: usize,
     first_bytes_timeout: Duration,
-) -> impl Stream<Item = io::Result<Connection<IO>>> + Send {
+) -> impl Stream<Item = Connection<IO>> + Send {
     let places = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
     let connections = Box::pin(connections);
     futures::stream::unfold((connections, places), move |(mut connections, places)| async move {
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
         let (io, peer) = connections.next().await?;
-        Some((Ok(Connection::new(io, peer, place, first_bytes_timeout)), (connections, places)))
+        Some((Connection::new(io, peer, place, first_bytes_timeout), (connections, places)))
     })
 }
 
@@ -124,12 +123,9 @@ impl<IO> Connection<IO> {
         let silent = Some(Box::pin(tokio::time::sleep(first_bytes_timeout)));
         Self { io, info: ConnectionInfo(Arc::new(state)), silent }
     }
-}
 
-impl<IO> Connected for Connection<IO> {
-    type ConnectInfo = ConnectionInfo;
-
-    fn connect_info(&self) -> ConnectionInfo {
+    /// What its requests are to know about it.
+    pub(crate) fn info(&self) -> ConnectionInfo {
         self.info.clone()
     }
 }
@@ -199,12 +195,12 @@ mod tests {
     async fn connections_over_the_limit_wait_for_a_place() {
         let pairs = futures::stream::repeat_with(|| (tokio::io::duplex(8).0, peer()));
         let mut connections = Box::pin(limited(pairs, 2));
-        let first = connections.next().await.unwrap().unwrap();
-        let second = connections.next().await.unwrap().unwrap();
+        let first = connections.next().await.unwrap();
+        let second = connections.next().await.unwrap();
         let mut third = std::pin::pin!(connections.next());
         assert!(futures::poll!(third.as_mut()).is_pending());
         // A request that goes on holds the place of its connection.
-        let request = first.connect_info();
+        let request = first.info();
         drop(first);
         assert!(futures::poll!(third.as_mut()).is_pending());
         drop(request);
@@ -217,7 +213,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(8);
         let only = futures::stream::iter([(ours, peer())]);
         let mut connections = Box::pin(limited_with(only, 1, Duration::from_millis(1)));
-        let mut connection = connections.next().await.unwrap().unwrap();
+        let mut connection = connections.next().await.unwrap();
         let error = connection.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(theirs);

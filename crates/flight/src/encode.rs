@@ -4,8 +4,6 @@
 //! message is one IPC message with its metadata and its body in two protobuf fields, so the buffers are
 //! only put in another frame here. The bytes of a column are read for the first time by the socket.
 
-use std::collections::VecDeque;
-
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -15,6 +13,8 @@ use arrow_flight::FlightData;
 use bytes::{BufMut, Bytes, BytesMut};
 use pintail_types::{Error, Result};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+
+use crate::pieces::Pieces;
 
 /// A message is split into row ranges of about this many bytes.
 pub(crate) const TARGET_BYTES: usize = 2 << 20;
@@ -26,7 +26,7 @@ const SPLIT_BYTES: usize = TARGET_BYTES / 8 * 7;
 /// frame and the column table of very wide schemas.
 pub(crate) const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 
-/// Shorter buffers are copied together: an HTTP/2 frame for each would cost more than the copy.
+/// Shorter buffers are copied together: one system call takes only so many pieces.
 const COPY_BELOW: usize = 16 << 10;
 
 /// gRPC's frame before each message: a flag byte that says whether it is compressed, and its length.
@@ -69,14 +69,15 @@ impl Message {
 
     /// The message as it goes over gRPC: flag byte, length, and the `FlightData` with its fields by hand, so
     /// that the body's buffers follow as they are.
-    pub(crate) fn into_grpc_chunks(self) -> VecDeque<Bytes> {
+    pub(crate) fn into_grpc_pieces(self) -> Pieces {
         let header_length = self.header.len();
         let mut message_length = bytes_field_length(DATA_HEADER, header_length);
         if self.body_length > 0 {
             message_length += bytes_field_length(DATA_BODY, self.body_length);
         }
-        let mut chunks = VecDeque::with_capacity(self.body.len() + 1);
-        let mut small = BytesMut::with_capacity(header_length + 32);
+        let is_short = |buffer: &Buffer| buffer.len() < COPY_BELOW;
+        let short: usize = self.body.iter().filter(|buffer| is_short(buffer)).map(Buffer::len).sum();
+        let mut small = BytesMut::with_capacity(header_length + 32 + short);
         small.put_u8(0);
         small.put_u32(u32::try_from(message_length).unwrap_or(u32::MAX));
         put_bytes_key(DATA_HEADER, header_length, &mut small);
@@ -84,18 +85,17 @@ impl Message {
         if self.body_length > 0 {
             put_bytes_key(DATA_BODY, self.body_length, &mut small);
         }
+        let mut pieces = Pieces::with_capacity(self.body.len() + 1);
         for buffer in self.body {
-            if buffer.len() < COPY_BELOW {
+            if is_short(&buffer) {
                 small.extend_from_slice(&buffer);
                 continue;
             }
-            chunks.push_back(small.split().freeze());
-            chunks.push_back(shared(buffer));
+            pieces.push(small.split().freeze());
+            pieces.push(shared(buffer));
         }
-        if !small.is_empty() {
-            chunks.push_back(small.freeze());
-        }
-        chunks
+        pieces.push(small.freeze());
+        pieces
     }
 }
 

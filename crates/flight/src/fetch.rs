@@ -1,10 +1,10 @@
-//! One result on its way out: a task runs the plan and encodes, the connection's task writes.
+//! One result on its way out: the plan's batches become messages when the connection asks for them.
 //!
-//! At most [`QUEUED_MESSAGES`] messages wait between the two. A reader that stops reading therefore stops the
-//! plan, and a reader that goes away drops the receiver, which ends the task and with it the plan.
+//! A reader that stops reading therefore stops the plan, and a reader that goes away drops the result and with it
+//! the plan.
 
-use std::collections::VecDeque;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,12 +12,10 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use http_body::Frame;
 use pintail_types::{QueryId, Result};
-use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
@@ -26,10 +24,8 @@ use crate::deadline::Deadline;
 use crate::encode::{Encoder, Message};
 use crate::gate::Pass;
 use crate::gzip;
+use crate::pieces::Pieces;
 use crate::status::status;
-
-/// Messages that are encoded and not yet taken by the connection.
-const QUEUED_MESSAGES: usize = 2;
 
 /// What a result is made of: the schema it was announced with, and its batches.
 pub(crate) struct Rows {
@@ -72,56 +68,33 @@ impl std::fmt::Debug for Rows {
     }
 }
 
-#[derive(Debug)]
-enum Step {
-    Message(Message),
-    Failed(Status),
-    End,
-}
-
 /// A running result, as a stream of messages. Dropping it stops the plan.
-#[derive(Debug)]
 pub(crate) struct Fetch {
-    steps: mpsc::Receiver<Step>,
-    finished: bool,
+    messages: BoxStream<'static, Result<Message, Status>>,
 }
 
 impl Fetch {
-    /// Starts the task that runs the plan.
-    pub(crate) fn start(rows: Rows, patience: Patience) -> Self {
-        let (sender, steps) = mpsc::channel(QUEUED_MESSAGES);
-        tokio::spawn(async move {
-            let abandoned = sender.clone();
-            tokio::select! {
-                biased;
-                () = abandoned.closed() => {}
-                () = produce(rows, &sender, patience) => {}
+    /// The messages of `rows`.
+    pub(crate) fn new(rows: Rows, patience: Patience) -> Self {
+        let production = Production { rows, encoder: None, patience };
+        let messages = futures::stream::unfold(Some(production), |production| async move {
+            let mut production = production?;
+            // What breaks in a plan ends this result with an error, and no other of its connection.
+            let message = AssertUnwindSafe(production.next()).catch_unwind().await;
+            match message.unwrap_or_else(|_| Err(Status::internal("the query broke off"))) {
+                Ok(Some(message)) => Some((Ok(message), Some(production))),
+                // The plan's memory goes back before the client is told that the result is complete.
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
             }
         });
-        Self { steps, finished: false }
+        Self { messages: messages.boxed() }
     }
+}
 
-    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-        if self.finished {
-            return Poll::Ready(None);
-        }
-        let step = ready!(self.steps.poll_recv(context));
-        Poll::Ready(match step {
-            Some(Step::Message(message)) => Some(Ok(message)),
-            Some(Step::End) => {
-                self.finished = true;
-                None
-            }
-            Some(Step::Failed(status)) => {
-                self.finished = true;
-                Some(Err(status))
-            }
-            // Without an end the task broke off; a result that is cut short must not look complete.
-            None => {
-                self.finished = true;
-                Some(Err(Status::internal("the query broke off")))
-            }
-        })
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetch").finish_non_exhaustive()
     }
 }
 
@@ -129,48 +102,43 @@ impl Stream for Fetch {
     type Item = Result<FlightData, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(self.get_mut().poll_message(context));
+        let message = ready!(self.get_mut().messages.poll_next_unpin(context));
         Poll::Ready(message.map(|message| message.map(Message::into_flight_data)))
     }
 }
 
-/// Runs the plan to its end and sends what it gives. Returns early when nobody listens any more.
-async fn produce(mut rows: Rows, sender: &mpsc::Sender<Step>, patience: Patience) {
-    let messages = produce_messages(&mut rows, sender, patience.sign_of_life);
-    let last = match patience.deadline.limit(messages).await.flatten() {
-        Ok(()) => Step::End,
-        Err(error) => Step::Failed(match rows.query {
-            Some(query) => status(&error.context(format_args!("query {query}")).of_query(query)),
-            None => status(&error),
-        }),
-    };
-    // The plan's memory goes back before the client is told that the result is complete.
-    drop(rows);
-    let _ = sender.send(last).await;
+/// What makes the messages of a result, in their order: the schema, then the rows.
+struct Production {
+    rows: Rows,
+    /// None before the schema.
+    encoder: Option<Encoder>,
+    patience: Patience,
 }
 
-async fn produce_messages(
-    rows: &mut Rows,
-    sender: &mpsc::Sender<Step>,
-    sign_of_life: Duration,
-) -> Result<()> {
-    let mut encoder = Encoder::new(SchemaRef::clone(&rows.schema))?;
-    if sender.send(Step::Message(encoder.schema_message())).await.is_err() {
-        return Ok(());
+impl Production {
+    /// The next message, or the end.
+    async fn next(&mut self) -> Result<Option<Message>, Status> {
+        let query = self.rows.query;
+        let next = self.patience.deadline.limit(self.next_message()).await.flatten();
+        next.map_err(|error| match query {
+            Some(query) => status(&error.context(format_args!("query {query}")).of_query(query)),
+            None => status(&error),
+        })
     }
-    loop {
-        let batch = match tokio::time::timeout(sign_of_life, rows.batches.next()).await {
-            Ok(Some(batch)) => batch?,
-            Ok(None) => return Ok(()),
-            Err(_) => {
-                let _ = sender.send(Step::Message(encoder.empty_message())).await;
-                continue;
-            }
+
+    async fn next_message(&mut self) -> Result<Option<Message>> {
+        let Some(encoder) = &mut self.encoder else {
+            let encoder = Encoder::new(SchemaRef::clone(&self.rows.schema))?;
+            return Ok(Some(self.encoder.insert(encoder).schema_message()));
         };
-        encoder.load(batch)?;
-        while let Some(message) = encoder.next_message() {
-            if sender.send(Step::Message(message?)).await.is_err() {
-                return Ok(());
+        loop {
+            if let Some(message) = encoder.next_message() {
+                return message.map(Some);
+            }
+            match tokio::time::timeout(self.patience.sign_of_life, self.rows.batches.next()).await {
+                Ok(Some(batch)) => encoder.load(batch?)?,
+                Ok(None) => return Ok(None),
+                Err(_) => return Ok(Some(encoder.empty_message())),
             }
         }
     }
@@ -180,10 +148,9 @@ async fn produce_messages(
 #[derive(Debug)]
 pub(crate) struct FetchBody {
     fetch: Fetch,
-    chunks: VecDeque<Bytes>,
     is_compressed: bool,
     /// The message that is being compressed.
-    compressing: Option<JoinHandle<io::Result<Bytes>>>,
+    compressing: Option<JoinHandle<io::Result<Pieces>>>,
     trailers_sent: bool,
     _pass: Pass,
 }
@@ -191,60 +158,51 @@ pub(crate) struct FetchBody {
 impl FetchBody {
     /// The body of `fetch`, with its messages in gzip or in clear.
     pub(crate) const fn new(fetch: Fetch, is_compressed: bool, pass: Pass) -> Self {
-        let chunks = VecDeque::new();
-        Self { fetch, chunks, is_compressed, compressing: None, trailers_sent: false, _pass: pass }
+        Self { fetch, is_compressed, compressing: None, trailers_sent: false, _pass: pass }
     }
 
-    /// Puts the next message into `chunks`; what it gives instead is the end.
-    fn poll_chunks(&mut self, context: &mut Context<'_>) -> Poll<Option<Status>> {
-        if let Some(compressing) = &mut self.compressing {
-            let compressed = ready!(Pin::new(compressing).poll(context));
-            self.compressing = None;
-            return Poll::Ready(match compressed {
-                Ok(Ok(chunk)) => {
-                    self.chunks.push_back(chunk);
-                    None
-                }
-                _ => Some(Status::internal("the result could not be compressed")),
-            });
+    /// The next message, or what the result ended with.
+    fn poll_pieces(&mut self, context: &mut Context<'_>) -> Poll<Result<Pieces, Status>> {
+        loop {
+            if let Some(compressing) = &mut self.compressing {
+                let compressed = ready!(Pin::new(compressing).poll(context));
+                self.compressing = None;
+                let failed = |_| Status::internal("the result could not be compressed");
+                return Poll::Ready(compressed.map_err(io::Error::other).flatten().map_err(failed));
+            }
+            let message = match ready!(self.fetch.messages.poll_next_unpin(context)) {
+                Some(Ok(message)) => message,
+                Some(Err(status)) => return Poll::Ready(Err(status)),
+                None => return Poll::Ready(Err(Status::ok(""))),
+            };
+            if !self.is_compressed {
+                return Poll::Ready(Ok(message.into_grpc_pieces()));
+            }
+            self.compressing = Some(spawn_blocking(|| gzip::grpc_message(message).map(Pieces::from)));
         }
-        Poll::Ready(match ready!(self.fetch.poll_message(context)) {
-            Some(Ok(message)) if self.is_compressed => {
-                self.compressing = Some(spawn_blocking(|| gzip::grpc_chunk(message)));
-                None
-            }
-            Some(Ok(message)) => {
-                self.chunks = message.into_grpc_chunks();
-                None
-            }
-            Some(Err(status)) => Some(status),
-            None => Some(Status::ok("")),
-        })
     }
 }
 
 impl http_body::Body for FetchBody {
-    type Data = Bytes;
+    type Data = Pieces;
     type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Pieces>, Status>>> {
         let this = self.get_mut();
         if this.trailers_sent {
             return Poll::Ready(None);
         }
-        loop {
-            if let Some(chunk) = this.chunks.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(chunk))));
-            }
-            let Some(end) = ready!(this.poll_chunks(context)) else { continue };
-            this.trailers_sent = true;
-            let mut trailers = HeaderMap::new();
-            end.add_header(&mut trailers)?;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-        }
+        let end = match ready!(this.poll_pieces(context)) {
+            Ok(pieces) => return Poll::Ready(Some(Ok(Frame::data(pieces)))),
+            Err(end) => end,
+        };
+        this.trailers_sent = true;
+        let mut trailers = HeaderMap::new();
+        end.add_header(&mut trailers)?;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -277,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_plan_shows_signs_of_life_after_the_schema() {
         let impatient = Patience { sign_of_life: Duration::from_millis(1), ..PATIENT };
-        let mut fetch = Fetch::start(rows(futures::stream::pending()), impatient);
+        let mut fetch = Fetch::new(rows(futures::stream::pending()), impatient);
         let schema = fetch.next().await.unwrap().unwrap();
         let mut signs = Vec::new();
         for _ in 0..3 {
@@ -305,7 +263,7 @@ mod tests {
             let _plan = &told;
             Ok(batch())
         });
-        let mut fetch = Fetch::start(rows(endless), PATIENT);
+        let mut fetch = Fetch::new(rows(endless), PATIENT);
         fetch.next().await.unwrap().unwrap();
         drop(fetch);
         dropped.await.unwrap();
@@ -315,7 +273,7 @@ mod tests {
     async fn an_error_ends_the_result_and_names_the_query() {
         let failing = futures::stream::iter([Ok(batch()), Err(Error::exhausted("no memory left"))]);
         let query = QueryId::new();
-        let fetch = Fetch::start(Rows { query: Some(query), ..rows(failing) }, PATIENT);
+        let fetch = Fetch::new(Rows { query: Some(query), ..rows(failing) }, PATIENT);
         let items: Vec<_> = fetch.collect().await;
         assert_eq!(items.len(), 3);
         let status = items[2].as_ref().unwrap_err();
@@ -328,7 +286,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-timeout", "20m".parse().unwrap());
         let patience = Patience { deadline: Deadline::of(&headers), ..PATIENT };
-        let items: Vec<_> = Fetch::start(rows(futures::stream::pending()), patience).collect().await;
+        let items: Vec<_> = Fetch::new(rows(futures::stream::pending()), patience).collect().await;
         // The schema and the error.
         assert_eq!(items.len(), 2);
         assert_eq!(items[1].as_ref().unwrap_err().code(), Code::DeadlineExceeded);
@@ -337,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn a_result_that_breaks_off_is_not_complete() {
         let broken = futures::stream::once(async { panic!("a defect in a plan") });
-        let items: Vec<_> = Fetch::start(rows(broken), PATIENT).collect().await;
+        let items: Vec<_> = Fetch::new(rows(broken), PATIENT).collect().await;
         assert_eq!(items.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 }

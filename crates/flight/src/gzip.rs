@@ -5,9 +5,9 @@
 //! call, also on a network that is faster than any compression.
 //! (<https://github.com/grpc/grpc/blob/master/doc/compression.md>)
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -35,17 +35,12 @@ pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// None in practice: memory takes all that is written.
-pub(crate) fn grpc_chunk(message: Message) -> io::Result<Bytes> {
+pub(crate) fn grpc_message(message: Message) -> io::Result<Bytes> {
     let length = message.length();
     let mut encoder = GzEncoder::new(BytesMut::with_capacity(length / 2).writer(), Compression::fast());
-    let mut plain = message.into_grpc_chunks();
-    // The first chunk begins with the frame of the message in clear.
-    if let Some(first) = plain.pop_front() {
-        encoder.write_all(&first[GRPC_PREFIX..])?;
-    }
-    for chunk in plain {
-        encoder.write_all(&chunk)?;
-    }
+    let mut plain = message.into_grpc_pieces();
+    plain.advance(GRPC_PREFIX);
+    io::copy(&mut plain.reader(), &mut encoder)?;
     let compressed = encoder.finish()?.into_inner();
     let mut framed = BytesMut::with_capacity(GRPC_PREFIX + compressed.len());
     framed.put_u8(1);
@@ -63,6 +58,8 @@ pub(crate) fn decompressed(bytes: &[u8], limit: usize) -> Option<BytesMut> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn gzip(plain: &[u8]) -> Vec<u8> {

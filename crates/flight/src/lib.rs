@@ -19,6 +19,7 @@
 
 mod access;
 mod actions;
+mod answer;
 mod columns;
 mod command;
 mod connection;
@@ -36,6 +37,7 @@ mod health;
 mod incoming;
 mod listener;
 mod metadata;
+mod pieces;
 mod planned;
 mod prepared;
 mod profile;

@@ -19,6 +19,7 @@ use tonic::codegen::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, SET
 use tonic::codegen::{BoxFuture, Service as HttpService, http};
 
 use crate::access::Caller;
+use crate::answer::AnswerBody;
 use crate::connection::ConnectionInfo;
 use crate::deadline::Deadline;
 use crate::door::Door;
@@ -40,7 +41,7 @@ const MAX_HANDSHAKE: usize = 64 << 10;
 /// What the paths of Flight begin with.
 const PATH: &str = "/arrow.flight.protocol.FlightService/";
 
-/// What tonic calls for every request.
+/// What is called for every request.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
     service: Service,
@@ -68,7 +69,7 @@ impl Listener {
         Self { service, door, gate, health, sign_of_life, methods, compressing, handshakes }
     }
 
-    async fn answer(mut self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+    async fn answer(mut self, mut request: http::Request<Body>) -> Result<http::Response<AnswerBody>, Error> {
         let deadline = Deadline::of(request.headers());
         let Some(connection) = request.extensions().get::<ConnectionInfo>().cloned() else {
             return Err(Error::internal("a request came over no connection"));
@@ -95,13 +96,13 @@ impl Listener {
                 ("DoGet", Some(caller)) => self.do_get(&caller, request, deadline, pass).await,
                 ("Handshake", caller) => {
                     caller.map(|caller| request.extensions_mut().insert(caller));
-                    self.handshakes.call(request).await
+                    self.handshakes.call(request).await.map(|response| response.map(AnswerBody::from))
                 }
                 (_, caller) => {
                     caller.map(|caller| request.extensions_mut().insert(caller));
                     let is_compressed = gzip::is_asked_for(request.headers());
                     let methods = if is_compressed { &mut self.compressing } else { &mut self.methods };
-                    methods.call(watched(request)).await
+                    methods.call(watched(request)).await.map(|response| response.map(AnswerBody::from))
                 }
             }
         };
@@ -119,7 +120,7 @@ impl Listener {
         request: http::Request<Body>,
         deadline: Deadline,
         pass: Pass,
-    ) -> Result<http::Response<Body>, Infallible> {
+    ) -> Result<http::Response<AnswerBody>, Infallible> {
         let patience = Patience { deadline, sign_of_life: self.sign_of_life };
         let is_compressed = gzip::is_asked_for(request.headers());
         let fetch = async {
@@ -129,7 +130,7 @@ impl Listener {
         Ok(match fetch.await {
             Ok(fetch) => {
                 let body = FetchBody::new(fetch, is_compressed, pass);
-                let mut response = http::Response::new(Body::new(body));
+                let mut response = http::Response::new(AnswerBody::Rows(Box::new(body)));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
                 if is_compressed {
                     response.headers_mut().insert(gzip::ENCODING, gzip::GZIP);
@@ -150,7 +151,7 @@ fn watched(request: http::Request<Body>) -> http::Request<Body> {
 }
 
 impl HttpService<http::Request<Body>> for Listener {
-    type Response = http::Response<Body>;
+    type Response = http::Response<AnswerBody>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
 
@@ -161,7 +162,7 @@ impl HttpService<http::Request<Body>> for Listener {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path().starts_with(health::PATH) {
             let health = self.health.clone();
-            return Box::pin(async move { Ok(health.answer(request).await) });
+            return Box::pin(async move { Ok(health.answer(request).await.map(AnswerBody::from)) });
         }
         let answer = AssertUnwindSafe(Box::pin(self.clone().answer(request))).catch_unwind();
         Box::pin(async move {

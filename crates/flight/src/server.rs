@@ -1,16 +1,26 @@
 //! The listener's outside: options, the server and its limits.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pintail_engine::{Engine, SessionOptions, WireProfile};
 use pintail_identity::sessions::Sessions;
 use pintail_identity::{Authenticator, Principal, Signer, tls};
-use pintail_types::{Clock, Error, Result};
+use pintail_types::Clock;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
 
-use crate::connection::{accepted, limited};
+use crate::connection::{Connection, accepted, limited};
 use crate::door::Door;
 use crate::gate::Gate;
 use crate::health::Health;
@@ -99,10 +109,7 @@ impl FlightDoor {
 
     /// Serves connections of `listener` until `shutdown`. Then new requests are answered with UNAVAILABLE, results on
     /// their way have 10 seconds to be read, and the connections are closed.
-    ///
-    /// # Errors
-    /// `Unavailable` if the listener breaks.
-    pub async fn serve(self, listener: tls::Listener, shutdown: CancellationToken) -> Result<()> {
+    pub async fn serve(self, listener: tls::Listener, shutdown: CancellationToken) {
         let name = self.name;
         let (gate, drained) = Gate::open();
         let health = Health::new();
@@ -114,27 +121,17 @@ impl FlightDoor {
         };
         let connections = limited(accepted(listener), self.max_connections);
         let listener = Listener::new(Arc::clone(&self.door), gate.clone(), health.clone(), self.sign_of_life);
-        let server = Server::builder()
-            .initial_stream_window_size(RECEIVE_WINDOW)
-            .initial_connection_window_size(RECEIVE_WINDOW * 2)
-            .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .http2_keepalive_interval(Some(PING_INTERVAL))
-            .http2_keepalive_timeout(Some(PING_TIMEOUT))
-            .serve_with_incoming_shutdown(listener, connections, drain);
+        let server = serve_connections(connections, listener, drain);
         let cut_off = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
-            served = server => {
-                served.map_err(|error| Error::unavailable(format!("listener {name} broke")).with_source(error))
-            }
+            () = server => {}
             () = cut_off => {
                 tracing::warn!(listener = name, "results were still being read at shutdown; they were cut off");
-                Ok(())
             }
-            () = self.look_after(&health, &shutdown) => Ok(()),
+            () = self.look_after(&health, &shutdown) => {}
         }
     }
 
@@ -153,5 +150,62 @@ impl FlightDoor {
             () = tidy => {}
         }
         std::future::pending().await
+    }
+}
+
+/// Serves `connections` until `stop` comes back. Then no new ones are taken, and those that are there end when their
+/// last request does.
+async fn serve_connections<IO>(
+    connections: impl Stream<Item = Connection<IO>>,
+    listener: Listener,
+    stop: impl Future<Output = ()>,
+) where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stopping = CancellationToken::new();
+    let mut running = JoinSet::new();
+    {
+        let mut connections = pin!(connections);
+        let mut stop = pin!(stop);
+        loop {
+            let connection = tokio::select! {
+                () = &mut stop => break,
+                Some(_) = running.join_next() => continue,
+                Some(connection) = connections.next() => connection,
+            };
+            running.spawn(serve_connection(connection, listener.clone(), stopping.clone()));
+        }
+    }
+    stopping.cancel();
+    while running.join_next().await.is_some() {}
+}
+
+async fn serve_connection<IO>(connection: Connection<IO>, listener: Listener, stopping: CancellationToken)
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let info = connection.info();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(info.clone());
+        listener.clone().call(request.map(Body::new))
+    });
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .initial_stream_window_size(RECEIVE_WINDOW)
+        .initial_connection_window_size(RECEIVE_WINDOW * 2)
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let mut served = pin!(http.serve_connection(TokioIo::new(connection), service));
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopping.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }

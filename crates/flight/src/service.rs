@@ -52,7 +52,7 @@ impl Service {
         patience: Patience,
     ) -> Result<Fetch, Status> {
         let rows = async { self.door.rows(caller, of_ticket(ticket)?).await };
-        rows.await.map(|rows| Fetch::start(rows, patience)).map_err(|error| status(&error))
+        rows.await.map(|rows| Fetch::new(rows, patience)).map_err(|error| status(&error))
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {

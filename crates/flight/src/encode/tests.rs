@@ -6,6 +6,7 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Int32Type};
 use arrow_flight::decode::FlightRecordBatchStream;
+use bytes::Buf as _;
 use futures::TryStreamExt;
 use pintail_types::ErrorKind;
 use prost::Message as _;
@@ -26,7 +27,8 @@ async fn round_trip(batches: &[RecordBatch]) -> (Vec<usize>, RecordBatch) {
     let lengths = messages.iter().skip(1).map(Message::length).collect();
     let mut decoded = Vec::new();
     for message in messages {
-        let mut frame = message.clone().into_grpc_chunks().into_iter().flatten().collect::<Bytes>();
+        let mut pieces = message.clone().into_grpc_pieces();
+        let mut frame = pieces.copy_to_bytes(pieces.remaining());
         let prefix = frame.split_to(5);
         assert_eq!(prefix[0], 0);
         assert_eq!(u32::from_be_bytes(prefix[1..].try_into().unwrap()) as usize, frame.len());
@@ -132,8 +134,10 @@ fn columns_are_not_copied() {
     let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
     let mut encoder = Encoder::new(batch.schema()).unwrap();
     encoder.load(batch).unwrap();
-    let chunks = encoder.next_message().unwrap().unwrap().into_grpc_chunks();
-    assert!(chunks.iter().any(|chunk| chunk.as_ptr() == address));
+    let pieces = encoder.next_message().unwrap().unwrap().into_grpc_pieces();
+    let mut slices = [std::io::IoSlice::new(&[]); 8];
+    let count = pieces.chunks_vectored(&mut slices);
+    assert!(slices[..count].iter().any(|slice| slice.as_ptr() == address));
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Arc<Engine>,
     pub(crate) stop: CancellationToken,
-    pub(crate) served: Option<JoinHandle<pintail_types::Result<()>>>,
+    pub(crate) served: Option<JoinHandle<()>>,
     _directory: TempDir,
 }
 

@@ -90,7 +90,7 @@ async fn a_server_that_stops_says_so_and_lets_results_end() {
         .await
         .unwrap();
     assert_eq!(first + rest, 50_000);
-    server.served.take().unwrap().await.unwrap().unwrap();
+    server.served.take().unwrap().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

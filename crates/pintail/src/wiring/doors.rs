@@ -152,7 +152,13 @@ pub(super) fn serve(
                 options.profile = profile_named(&section.profile).unwrap_or_default();
             }
             let door = FlightDoor::new(engine, authenticator, options);
-            tasks.spawn_on(async move { (name, door.serve(listener, shutdown).await) }, runtime);
+            tasks.spawn_on(
+                async move {
+                    door.serve(listener, shutdown).await;
+                    (name, Ok(()))
+                },
+                runtime,
+            );
         }
         NODE_HTTP => {
             let authenticator = rooms.identity.authenticator(gate(name, config, address))?;
