@@ -37,7 +37,7 @@ impl LakePast {
                 Ok(vec![snapshot])
             }
             Moment::Time(time) => {
-                let volumes = self.0.volumes();
+                let volumes = self.volumes();
                 volumes.iter().map(|(catalog, volume)| volume.snapshot_at(catalog, time)).collect()
             }
         }
@@ -45,7 +45,7 @@ impl LakePast {
 
     /// The catalog as it was at these snapshots of its volumes; none if they are not one for each, or not there.
     pub fn catalog_at(&self, snapshots: &[SnapshotId]) -> Option<Arc<dyn CatalogProvider>> {
-        let volumes = self.0.volumes();
+        let volumes = self.volumes();
         let ([(_, volume)], [snapshot]) = (volumes.as_slice(), snapshots) else { return None };
         let is_there = volume.catalog.has_snapshot(*snapshot);
         let is_there =
@@ -83,17 +83,26 @@ impl LakePast {
         Ok(Arc::new(feed))
     }
 
-    /// The volume whose numbers the snapshots of the catalog have, and the name to call it by.
+    /// The volumes with the names to call them by: those of their own catalogs, but if there is one only, that of the
+    /// catalog that is asked.
+    fn volumes(&self) -> Vec<(String, Arc<Volume>)> {
+        let mut volumes = self.0.volumes();
+        if let [(name, _)] = volumes.as_mut_slice() {
+            self.0.catalog().clone_into(name);
+        }
+        volumes
+    }
+
+    /// The volume whose numbers the snapshots of the catalog have.
     fn only_volume(&self) -> Result<(String, Arc<Volume>)> {
-        only(self.0.catalog(), self.0.volumes())
+        only(self.0.catalog(), self.volumes())
     }
 }
 
 /// The one of a catalog's volumes.
 fn only<T>(catalog: &str, mut volumes: Vec<(String, T)>) -> Result<(String, T)> {
     match (volumes.pop(), volumes.is_empty()) {
-        // Of one volume the catalog has the numbers: its own name is what was asked for.
-        (Some((_, volume)), true) => Ok((catalog.to_owned(), volume)),
+        (Some(only), true) => Ok(only),
         (last, _) => {
             let names: Vec<String> = volumes.into_iter().chain(last).map(|(name, _)| name).collect();
             Err(Error::invalid(format!(
@@ -149,7 +158,7 @@ mod tests {
 
     #[test]
     fn numbers_of_snapshots_are_those_of_one_volume() {
-        assert_eq!(only("lake", vec![("lake_hot".to_owned(), 1)]).unwrap(), ("lake".to_owned(), 1));
+        assert_eq!(only("lake", vec![("lake".to_owned(), 1)]).unwrap(), ("lake".to_owned(), 1));
         let volumes = vec![("lake_hot".to_owned(), 1), ("lake_cold".to_owned(), 2)];
         assert_eq!(
             only("lake", volumes).unwrap_err().message(),

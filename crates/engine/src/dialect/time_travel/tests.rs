@@ -52,7 +52,7 @@ fn it_stands_behind_any_name_of_a_table_before_or_behind_its_alias() {
             format!("SELECT * FROM t a {moment} JOIN t b {moment} USING(id)"),
         ),
         ("SELECT * FROM u, t AT SNAPSHOT 4", format!("SELECT * FROM u, t {moment}")),
-        ("SELECT * FROM (t AT SNAPSHOT 4)", format!("SELECT * FROM (t {moment})")),
+        ("SELECT * FROM (t AT SNAPSHOT 4)", format!("SELECT * FROM t {moment}")),
         (
             "WITH a AS (SELECT * FROM t AT SNAPSHOT 4) SELECT (SELECT max(b) FROM t AT SNAPSHOT 4) FROM a",
             format!("WITH a AS (SELECT * FROM t {moment}) SELECT (SELECT max(b) FROM t {moment}) FROM a"),
@@ -137,8 +137,8 @@ fn what_has_no_past_is_refused_with_its_place() {
             "syntax error: AT (…) holds one moment: expected ), found ,",
             17,
         ),
-        ("SELECT * FROM t AT (VERSION => )", "syntax error: Expected: an expression, found: )", 32),
-        ("SELECT * FROM t FOR TIMESTAMP AS OF WHERE a", "syntax error", 37),
+        ("SELECT * FROM t AT (VERSION => )", "syntax error: expected: an expression, found: )", 32),
+        ("SELECT * FROM t FOR TIMESTAMP AS OF, u", "syntax error: expected: an expression, found: ,", 36),
     ] {
         let error = read(sql).unwrap_err();
         assert!(error.message().starts_with(message), "{sql}: {error}");
