@@ -9,7 +9,6 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -31,15 +30,16 @@ const TURNS: &[(Who, &str)] = &[
     (Pintail, "DELETE FROM t WHERE id > 95"),
     (DuckDb, "INSERT INTO t SELECT range, range FROM range(1000, 1100)"),
     (DuckDb, "DELETE FROM t WHERE id BETWEEN 1000 AND 1049"),
-    (DuckDb, "UPDATE t SET v = -v WHERE id >= 1090"),
+    (DuckDb, "UPDATE t SET v = -v WHERE id >= 1080"),
     (Pintail, "ALTER TABLE t ADD COLUMN note VARCHAR"),
     (Pintail, "INSERT INTO t SELECT id + 2000, v, 'copied' FROM t AT (VERSION => 4) WHERE id < 50"),
     (DuckDb, "ALTER TABLE t RENAME COLUMN note TO remark"),
     // Few rows, which DuckDB keeps in the catalog itself.
     (DuckDb, "INSERT INTO t VALUES (5000, 1, 'x'), (5001, 2, NULL), (5002, 3, 'z')"),
     (DuckDb, "UPDATE t SET v = v * 2 WHERE id IN (5001, 7)"),
-    (Pintail, "UPDATE t SET v = v * 3 WHERE id IN (5002, 8)"),
-    (Pintail, "DELETE FROM t WHERE id IN (5000, 9)"),
+    // Of other files: what DuckDB writes for its deletes of one file that we changed meanwhile, it can't read in the past.
+    (Pintail, "UPDATE t SET v = v * 3 WHERE id IN (5002, 2008)"),
+    (Pintail, "DELETE FROM t WHERE id IN (5000, 2009)"),
     (DuckDb, "DELETE FROM t WHERE id IN (5001, 11)"),
     (DuckDb, "CALL ducklake_flush_inlined_data('lake')"),
     (DuckDb, "CALL ducklake_merge_adjacent_files('lake')"),
@@ -47,8 +47,8 @@ const TURNS: &[(Who, &str)] = &[
     (Pintail, "ALTER TABLE t DROP COLUMN remark"),
 ];
 
-/// The last snapshot before any row was kept in the catalog itself: those of later ones can't be told as changes.
-const LAST_OF_FILES: usize = 10;
+/// Turns before any row is kept in the catalog itself: changes of later ones can't be told.
+const TURNS_IN_FILES: usize = 10;
 
 /// A server with the lake that both write.
 struct Site {
@@ -104,36 +104,39 @@ impl Site {
     }
 }
 
+/// What a table holds.
+const TOTALS: &str = "SELECT count(*) AS n, CAST(sum(id) AS BIGINT) AS ids, CAST(sum(v) AS BIGINT) AS total, max(id) AS newest";
+
 /// What a table holds at each of these moments, in one statement.
 fn totals(table: &str, moments: impl Iterator<Item = String>) -> String {
-    let mut sql = String::new();
-    for (place, moment) in moments.enumerate() {
-        let union = if place == 0 { "" } else { " UNION ALL " };
-        write!(
-            sql,
-            "{union}SELECT {place} AS place, count(*) AS n, CAST(sum(id) AS BIGINT) AS ids, \
-             CAST(sum(v) AS BIGINT) AS total, max(id) AS top FROM {table} AT ({moment})"
-        )
-        .unwrap();
-    }
-    sql + " ORDER BY place"
+    let each = moments.enumerate().map(|(place, moment)| {
+        format!("SELECT {place} AS place, * FROM ({TOTALS} FROM {table} AT ({moment})) AS at_{place}")
+    });
+    let all: Vec<String> = each.collect();
+    format!("SELECT n, ids, total, newest FROM ({}) AS every ORDER BY place", all.join(" UNION ALL "))
+}
+
+fn without_repetitions(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.dedup();
+    rows
 }
 
 #[test]
 fn every_old_snapshot_is_the_same_for_duckdb() {
     let Some(site) = Site::new(json!({})) else { return };
+    let mut truth = Vec::new();
     for (who, statement) in TURNS {
         site.run(*who, statement);
+        truth.extend(site.agreed(&format!("{TOTALS} FROM t")));
     }
     let snapshots = site.snapshots_from(3);
-    assert!(snapshots.len() >= TURNS.len(), "{snapshots:?}");
     let by_number = site.agreed(&totals("t", snapshots.iter().map(|(id, _)| format!("VERSION => {id}"))));
-    let counts: Vec<i64> = by_number.iter().map(|row| row["n"].as_i64().unwrap()).collect();
-    assert_eq!(counts[..7], [0, 100, 100, 95, 195, 145, 145], "{by_number:?}");
+    // Some turns take two commits: one that puts rows of the catalog itself into files changes none.
+    assert_eq!(without_repetitions(by_number.clone()), without_repetitions(truth));
     let by_time = site.agreed(&totals("t", snapshots.iter().map(|(_, at)| format!("TIMESTAMP => '{at}'"))));
     assert_eq!(by_time, by_number);
 
-    let (first, last) = (snapshots[0].0, snapshots[LAST_OF_FILES - 1].0);
+    let (first, last) = (snapshots[0].0, snapshots[TURNS_IN_FILES - 1].0);
     let feed = |from: i64, to: i64| {
         format!("SELECT * FROM table_changes('t', {from}, {to}) ORDER BY snapshot_id, rowid, change_type")
     };
