@@ -164,6 +164,20 @@ impl Catalog {
         })
     }
 
+    /// A data file of a table that has two delete files at a snapshot, and would be read once with each.
+    ///
+    /// DuckDB leaves such behind when it flushes rows that were deleted in the catalog itself before another program wrote
+    /// a delete file. The newest snapshot is never among those.
+    ///
+    /// # Errors
+    /// `Corrupt` when the catalog can't be read.
+    pub fn file_deleted_from_twice(&self, table_id: i64, snapshot: SnapshotId) -> Result<Option<i64>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql::FILE_DELETED_FROM_TWICE)?;
+            Ok(statement.query_row([table_id, snapshot.0], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// Whether rows of a table came or went in the catalog itself, where other programs keep few rows, in one of
     /// `snapshots`.
     ///

@@ -127,6 +127,18 @@ impl Volume {
         )))
     }
 
+    /// Says when the past of a table can't be told.
+    pub(crate) fn expect_past(&self, table: &TableName, snapshot: SnapshotId) -> Result<()> {
+        let Some(id) = self.table_id(table, snapshot)? else { return Ok(()) };
+        match self.catalog.file_deleted_from_twice(id, snapshot)? {
+            None => Ok(()),
+            Some(file) => Err(Error::corrupt(format!(
+                "table {table} can't be read at snapshot {snapshot}: data file {file} has two delete files there, which \
+                 another program has left behind"
+            ))),
+        }
+    }
+
     /// The newest snapshot that was committed not later than `time`.
     fn snapshot_at(&self, catalog: &str, time: Micros) -> Result<SnapshotId> {
         self.catalog.snapshot_at(time)?.map_or_else(|| Err(self.no_snapshot(catalog, "before", time)), Ok)

@@ -93,7 +93,11 @@ impl LakeTable {
     async fn cut(&self, state: &dyn Session) -> Result<(Arc<Cut>, Option<Arc<Cut>>)> {
         if let Some(past) = &self.past {
             let (lake, snapshot) = (Arc::clone(&self.lake), past.snapshot);
-            let check = move || lake.volume.expect_snapshot(lake.name(), snapshot);
+            let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
+            let check = move || {
+                lake.volume.expect_snapshot(lake.name(), snapshot)?;
+                lake.volume.expect_past(&table, snapshot)
+            };
             blocking("looking for a snapshot", check).await?;
             return Ok((Arc::clone(past), None));
         }

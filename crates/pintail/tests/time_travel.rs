@@ -37,7 +37,7 @@ const TURNS: &[(Who, &str)] = &[
     // Few rows, which DuckDB keeps in the catalog itself.
     (DuckDb, "INSERT INTO t VALUES (5000, 1, 'x'), (5001, 2, NULL), (5002, 3, 'z')"),
     (DuckDb, "UPDATE t SET v = v * 2 WHERE id IN (5001, 7)"),
-    // Of other files: what DuckDB writes for its deletes of one file that we changed meanwhile, it can't read in the past.
+    // Rows of files from which DuckDB has deleted none in the catalog itself: see the test of a past with two delete files.
     (Pintail, "UPDATE t SET v = v * 3 WHERE id IN (5002, 2008)"),
     (Pintail, "DELETE FROM t WHERE id IN (5000, 2009)"),
     (DuckDb, "DELETE FROM t WHERE id IN (5001, 11)"),
@@ -159,6 +159,24 @@ fn every_old_snapshot_is_the_same_for_duckdb() {
     let left = site.snapshots_from(3);
     assert_eq!(left.len(), snapshots.len() - 2);
     site.agreed(&totals("t", left.iter().map(|(id, _)| format!("VERSION => {id}"))));
+}
+
+#[test]
+fn a_past_with_two_delete_files_is_refused() {
+    let Some(site) = Site::new(json!({})) else { return };
+    for (who, statement) in &TURNS[..4] {
+        site.run(*who, statement);
+    }
+    site.run(DuckDb, "DELETE FROM t WHERE id = 7");
+    site.run(Pintail, "DELETE FROM t WHERE id = 8");
+    site.run(DuckDb, "CALL ducklake_flush_inlined_data('lake')");
+    let refused = site.refusal("SELECT count(*) FROM t AT (VERSION => 7)");
+    assert!(
+        refused.contains("table main.t can't be read at snapshot 7: data file 0 has two delete files"),
+        "{refused}"
+    );
+    assert_eq!(site.agreed("SELECT count(*) AS n FROM t AT (VERSION => 6)"), [json!({"n": 95})]);
+    assert_eq!(site.agreed("SELECT count(*) AS n FROM t"), [json!({"n": 93})]);
 }
 
 #[test]
