@@ -192,7 +192,7 @@ pub(crate) fn end_all(commit: &mut Commit<'_>, table_id: i64) -> Result<usize> {
 pub(crate) fn fence_unchanged(commit: &Commit<'_>, table_id: i64, base: i64) -> Result<()> {
     let changed: bool =
         commit.connection().query_row(sql::FILES_CHANGED_SINCE, [table_id, base], |row| row.get(0))?;
-    if changed || inlined::changed_since(commit.connection(), table_id, base)? {
+    if changed || inlined::changed_in(commit.connection(), table_id, &(base + 1..=i64::MAX))? {
         return Err(CatalogError::Conflict(format!(
             "rows of table {table_id} changed after snapshot {base}, which the write was based on"
         )));

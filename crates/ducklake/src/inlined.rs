@@ -5,6 +5,7 @@
 //! makes room for the rows of a table that changes its columns.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use datafusion_ducklake::InlinedRowRef;
 use rusqlite::{Connection, params};
@@ -121,22 +122,28 @@ pub(crate) fn end_all(commit: &Commit<'_>, table_id: i64) -> Result<usize> {
     Ok(ended)
 }
 
-/// Whether inlined rows of the table, or rows of its files by inlined deletes, came or went after `base`.
-pub(crate) fn changed_since(connection: &Connection, table_id: i64, base: i64) -> Result<bool> {
+/// Whether inlined rows of the table, or rows of its files by inlined deletes, came or went in one of `snapshots`.
+pub(crate) fn changed_in(
+    connection: &Connection,
+    table_id: i64,
+    snapshots: &RangeInclusive<i64>,
+) -> Result<bool> {
+    let range = [snapshots.start(), snapshots.end()];
     for name in tables(connection, table_id)? {
         let changed = format!(
-            "SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot > $1 OR end_snapshot > $1)",
+            "SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot BETWEEN $1 AND $2 OR end_snapshot BETWEEN $1 AND $2)",
             quoted(&name)
         );
-        if connection.query_row(&changed, [base], |row| row.get(0))? {
+        if connection.query_row(&changed, range, |row| row.get(0))? {
             return Ok(true);
         }
     }
     let Some(name) = delete_table(connection, table_id)? else {
         return Ok(false);
     };
-    let deleted = format!("SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot > $1)", quoted(&name));
-    Ok(connection.query_row(&deleted, [base], |row| row.get(0))?)
+    let deleted =
+        format!("SELECT EXISTS(SELECT 1 FROM {} WHERE begin_snapshot BETWEEN $1 AND $2)", quoted(&name));
+    Ok(connection.query_row(&deleted, range, |row| row.get(0))?)
 }
 
 /// Ends the inlined rows in `rows` that were live at `base`; returns how many. Rows that are not there

@@ -16,6 +16,7 @@
 mod alter;
 mod append;
 mod begin;
+mod by_snapshot;
 mod catalog;
 mod changes;
 mod check;
@@ -44,7 +45,8 @@ mod time;
 mod writer;
 
 pub use append::{AppendTarget, AppendedFiles};
+pub use by_snapshot::BySnapshot;
 pub use catalog::{Catalog, CatalogOptions, CommitExtras, Head, TableSpec, TableStatistics, ViewSpec};
 pub use check::Problem;
 pub use schema_changes::{Existing, NewColumn, SchemaChange, TableName};
-pub use snapshots::SnapshotInfo;
+pub use snapshots::{SnapshotInfo, SnapshotTime};

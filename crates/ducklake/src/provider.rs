@@ -30,6 +30,7 @@ use datafusion_ducklake::{
 use parking_lot::Mutex;
 use pintail_types::{Error, Result};
 
+use crate::by_snapshot::BySnapshot;
 use crate::catalog::Catalog;
 use crate::inlined::{self, InlinedTable};
 use crate::snapshot_reads::{FewFiles, MAX_KEPT_DELETES, MAX_KEPT_FILES, SnapshotReads};
@@ -53,19 +54,19 @@ impl Catalog {
 struct Provider {
     inner: SqliteMetadataProvider,
     catalog: Catalog,
-    reads: Mutex<SnapshotReads>,
+    reads: Mutex<BySnapshot<SnapshotReads>>,
 }
 
 impl Provider {
     /// All files of a table if they are few, read once for each snapshot.
     fn few_files(&self, table_id: i64, snapshot_id: i64) -> LakeResult<FewFiles> {
-        if let Some(files) = &self.reads.lock().of(table_id, snapshot_id).files {
+        if let Some(files) = &self.reads.lock().at(snapshot_id).of(table_id).files {
             return Ok(files.clone());
         }
         let limit = MAX_KEPT_FILES + 1;
         let files = self.inner.get_table_file_metadata_page(table_id, snapshot_id, None, limit)?;
         let files = (files.len() < limit).then(|| Arc::new(files));
-        self.reads.lock().of(table_id, snapshot_id).files = Some(files.clone());
+        self.reads.lock().at(snapshot_id).of(table_id).files = Some(files.clone());
         Ok(files)
     }
 
@@ -76,12 +77,12 @@ impl Provider {
         snapshot_id: i64,
         columns: &[DuckLakeTableColumn],
     ) -> LakeResult<Vec<DuckLakeInlinedData>> {
-        if self.reads.lock().of(table_id, snapshot_id).no_inlined_rows {
+        if self.reads.lock().at(snapshot_id).of(table_id).no_inlined_rows {
             return Ok(Vec::new());
         }
         let rows = self.read_inlined_rows(table_id, snapshot_id, columns)?;
         if rows.is_empty() {
-            self.reads.lock().of(table_id, snapshot_id).no_inlined_rows = true;
+            self.reads.lock().at(snapshot_id).of(table_id).no_inlined_rows = true;
         }
         Ok(rows)
     }
@@ -226,12 +227,12 @@ impl MetadataProvider for Provider {
     }
 
     fn get_inlined_deletes(&self, table_id: i64, snapshot_id: i64) -> LakeResult<Vec<DuckLakeInlinedDelete>> {
-        if let Some(deletes) = &self.reads.lock().of(table_id, snapshot_id).inlined_deletes {
+        if let Some(deletes) = &self.reads.lock().at(snapshot_id).of(table_id).inlined_deletes {
             return Ok(deletes.to_vec());
         }
         let deletes = self.inner.get_inlined_deletes(table_id, snapshot_id)?;
         if deletes.len() <= MAX_KEPT_DELETES {
-            self.reads.lock().of(table_id, snapshot_id).inlined_deletes = Some(Arc::new(deletes.clone()));
+            self.reads.lock().at(snapshot_id).of(table_id).inlined_deletes = Some(Arc::new(deletes.clone()));
         }
         Ok(deletes)
     }

@@ -18,12 +18,9 @@ const MAX_KEPT_TABLES: usize = 64;
 /// The files of a table, unless they are more than [`MAX_KEPT_FILES`].
 pub(crate) type FewFiles = Option<Arc<Vec<DuckLakeFileMetadata>>>;
 
-/// The reads of the snapshot that was asked for last.
+/// The reads of the tables at one snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct SnapshotReads {
-    snapshot_id: i64,
-    tables: HashMap<i64, TableReads>,
-}
+pub(crate) struct SnapshotReads(HashMap<i64, TableReads>);
 
 /// The reads of one table.
 #[derive(Debug, Default)]
@@ -37,13 +34,12 @@ pub(crate) struct TableReads {
 }
 
 impl SnapshotReads {
-    /// What was read of a table at a snapshot.
-    pub(crate) fn of(&mut self, table_id: i64, snapshot_id: i64) -> &mut TableReads {
-        let is_new_table = !self.tables.contains_key(&table_id);
-        if self.snapshot_id != snapshot_id || is_new_table && self.tables.len() >= MAX_KEPT_TABLES {
-            *self = Self { snapshot_id, tables: HashMap::new() };
+    /// What was read of a table.
+    pub(crate) fn of(&mut self, table_id: i64) -> &mut TableReads {
+        if !self.0.contains_key(&table_id) && self.0.len() >= MAX_KEPT_TABLES {
+            self.0.clear();
         }
-        self.tables.entry(table_id).or_default()
+        self.0.entry(table_id).or_default()
     }
 }
 
@@ -52,14 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_snapshot_and_few_tables_are_kept() {
+    fn only_few_tables_are_kept() {
         let mut reads = SnapshotReads::default();
-        reads.of(1, 7).no_inlined_rows = true;
-        assert!(reads.of(1, 7).no_inlined_rows);
-        assert!(!reads.of(1, 8).no_inlined_rows && !reads.of(1, 7).no_inlined_rows);
+        reads.of(1).no_inlined_rows = true;
+        assert!(reads.of(1).no_inlined_rows && !reads.of(2).no_inlined_rows);
         for table in 0..1000 {
-            reads.of(table, 8);
+            reads.of(table);
         }
-        assert!(reads.tables.len() <= MAX_KEPT_TABLES);
+        assert!(reads.0.len() <= MAX_KEPT_TABLES);
     }
 }

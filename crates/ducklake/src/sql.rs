@@ -26,6 +26,15 @@ pub(crate) const INSERT_SNAPSHOT_CHANGES: &str = "INSERT INTO ducklake_snapshot_
      (snapshot_id, changes_made, author, commit_message, commit_extra_info) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const CHANGES_SINCE: &str = "SELECT snapshot_id, changes_made FROM ducklake_snapshot_changes \
      WHERE snapshot_id > $1 ORDER BY snapshot_id";
+pub(crate) const SNAPSHOTS_NEWEST_FIRST: &str =
+    "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id DESC";
+pub(crate) const SNAPSHOTS_OLDEST_FIRST: &str =
+    "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id";
+pub(crate) const SNAPSHOT_EXISTS: &str =
+    "SELECT EXISTS(SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = $1)";
+pub(crate) const FILE_DELETED_FROM_TWICE: &str = "SELECT data_file_id FROM ducklake_delete_file \
+     WHERE table_id = $1 AND begin_snapshot <= $2 AND (end_snapshot IS NULL OR end_snapshot > $2) \
+     GROUP BY data_file_id HAVING count(*) > 1 ORDER BY data_file_id LIMIT 1";
 pub(crate) const INSERT_SCHEMA_VERSION: &str =
     "INSERT INTO ducklake_schema_versions (begin_snapshot, schema_version, table_id) VALUES ($1, $2, $3)";
 

@@ -7,17 +7,21 @@ use datafusion::execution::SessionState;
 use pintail_identity::Principal;
 
 use crate::grafana::for_clients_of;
+use crate::past::PastCatalogs;
 use crate::storage::StorageCatalog;
-use crate::system::{SYSTEM_SCHEMA, SystemSchema, SystemTables};
+use crate::system::{SYSTEM_SCHEMA, SystemSchema};
 use crate::temporary::{TEMPORARY_CATALOG, TemporaryCatalog, TemporaryTables};
 use crate::views::{ViewPlanner, WithViews};
 use crate::wire::WireProfile;
 
 /// The catalogs of one session. The first catalog also has schema `system`; temporary tables have one of their own,
-/// once there are any.
+/// once there are any. Catalogs as they were are found by their names, which nothing lists.
 #[derive(Debug)]
 pub(crate) struct SessionCatalogs {
     catalogs: Vec<(String, Arc<dyn CatalogProvider>)>,
+    past: Arc<PastCatalogs>,
+    /// What plans the views of the first catalog.
+    views: Arc<ViewPlanner>,
     temporary: TemporaryCatalog,
 }
 
@@ -26,40 +30,46 @@ impl SessionCatalogs {
     /// `template`, and see them as they are.
     pub(crate) fn list(
         all: &[StorageCatalog],
-        system: &Arc<SystemTables>,
+        system: &Arc<SystemSchema>,
         principal: &Principal,
         temporary: &Arc<TemporaryTables>,
         template: &SessionState,
         profile: WireProfile,
     ) -> Arc<dyn CatalogProviderList> {
+        let mut catalogs: Vec<(String, Arc<dyn CatalogProvider>)> = visible(all, principal)
+            .map(|catalog| (catalog.name.clone(), Arc::clone(&catalog.provider)))
+            .collect();
+        let first = catalogs.first().map_or_else(String::new, |(name, _)| name.clone());
+        let past = PastCatalogs::of(template);
         let temporary = TemporaryCatalog(Arc::clone(temporary));
-        let catalogs = Arc::new_cyclic(|own| {
-            let catalogs = Self::visible(all, system, principal, template, own);
-            Self { catalogs, temporary }
+        let catalogs = Arc::new_cyclic(|own: &Weak<Self>| {
+            let views = Arc::new(ViewPlanner::new(Arc::new(template.clone()), Weak::clone(own), first));
+            if let Some((_, first)) = catalogs.first_mut() {
+                let inner = Arc::new(WithViews { inner: Arc::clone(first), planner: Arc::clone(&views) });
+                *first = Arc::new(WithSystem { inner, system: Arc::clone(system) });
+            }
+            Self { catalogs, past, views, temporary }
         });
         for_clients_of(profile, catalogs)
     }
 
-    fn visible(
-        all: &[StorageCatalog],
-        system: &Arc<SystemTables>,
-        principal: &Principal,
-        template: &SessionState,
-        own: &Weak<Self>,
-    ) -> Vec<(String, Arc<dyn CatalogProvider>)> {
-        let mut catalogs: Vec<(String, Arc<dyn CatalogProvider>)> = all
-            .iter()
-            .filter(|catalog| !catalog.admin_only || principal.is_admin())
-            .map(|catalog| (catalog.name.clone(), Arc::clone(&catalog.provider)))
-            .collect();
-        if let Some((name, first)) = catalogs.first_mut() {
-            let planner = ViewPlanner::new(template.clone(), Weak::clone(own), name.clone());
-            let inner = Arc::new(WithViews { inner: Arc::clone(first), planner: Arc::new(planner) });
-            let system = SystemSchema { tables: Arc::clone(system), principal: principal.clone() };
-            *first = Arc::new(WithSystem { inner, system: Arc::new(system) });
+    /// A catalog as it was.
+    fn in_the_past(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        let (present, inner) = self.past.catalog(name)?;
+        if self.catalogs.first().is_none_or(|(first, _)| first != present) {
+            return Some(inner);
         }
-        catalogs
+        let planner = Arc::new(self.views.of_the_past(name.to_owned()));
+        Some(Arc::new(WithViews { inner, planner }))
     }
+}
+
+/// The catalogs that `principal` may see.
+pub(crate) fn visible<'a>(
+    all: &'a [StorageCatalog],
+    principal: &Principal,
+) -> impl Iterator<Item = &'a StorageCatalog> {
+    all.iter().filter(|catalog| !catalog.admin_only || principal.is_admin())
 }
 
 impl CatalogProviderList for SessionCatalogs {
@@ -81,7 +91,8 @@ impl CatalogProviderList for SessionCatalogs {
         if name == TEMPORARY_CATALOG && !self.temporary.is_empty() {
             return Some(Arc::new(self.temporary.clone()));
         }
-        self.catalogs.iter().find(|(own, _)| own == name).map(|(_, catalog)| Arc::clone(catalog))
+        let found = self.catalogs.iter().find(|(own, _)| own == name);
+        found.map_or_else(|| self.in_the_past(name), |(_, catalog)| Some(Arc::clone(catalog)))
     }
 }
 

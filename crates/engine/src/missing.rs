@@ -9,6 +9,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Statement as Sql, Visit, Visitor,
 };
+use pintail_lake::StoredView;
 use pintail_types::{Error, Position, reason};
 
 use crate::dialect::{normalized, table_functions};
@@ -36,10 +37,14 @@ const ALTERNATIVES: &[(&str, &str)] = &[
     ("row_to_json", "to_json({'key': value})"),
     ("duckdb_tables", "information_schema.tables"),
     ("duckdb_columns", "information_schema.columns"),
+    ("ducklake_snapshots", "snapshots()"),
+    ("ducklake_table_changes", "table_changes('schema.table', 1, 5)"),
+    ("ducklake_table_insertions", "table_insertions('schema.table', 1, 5)"),
+    ("ducklake_table_deletions", "table_deletions('schema.table', 1, 5)"),
     ("pragma_table_info", "DESCRIBE t, or information_schema.columns"),
 ];
 
-/// The error for the first table, table function or function of `parsed` that does not exist.
+/// The error for the first table, table function or function of `parsed` that does not exist, or view that can't be read.
 pub(crate) async fn missing_name(state: &SessionState, parsed: &Parsed) -> Option<Error> {
     let sql = syntax_tree(parsed)?;
     let mut names = Names::default();
@@ -90,12 +95,16 @@ async fn missing_table(state: &SessionState, parsed: &Parsed, names: &[ObjectNam
         let catalog = &state.config_options().catalog;
         let name = reference.clone().resolve(&catalog.default_catalog, &catalog.default_schema);
         let schema = state.schema_for_ref(reference.clone()).ok();
-        let exists = match &schema {
-            Some(schema) => schema.table(&name.table).await.ok()?.is_some(),
-            None => false,
+        let found = match &schema {
+            Some(schema) => schema.table(&name.table).await.ok()?,
+            None => None,
         };
-        if exists {
-            continue;
+        if let Some(found) = found {
+            // Of a view that can't be planned no columns may be known, which is not what is wrong with it.
+            match found.downcast_ref::<StoredView>().and_then(StoredView::refusal) {
+                Some(refusal) => return Some(refusal),
+                None => continue,
+            }
         }
         let others = schema.map(|schema| schema.table_names()).unwrap_or_default();
         let message = with_suggestion(format!("table {reference} does not exist"), &name.table, others);

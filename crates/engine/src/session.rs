@@ -15,12 +15,14 @@ use parking_lot::Mutex;
 use pintail_identity::Principal;
 use pintail_types::{QueryId, Result};
 
-use crate::catalog::SessionCatalogs;
+use crate::catalog::{SessionCatalogs, visible};
 use crate::engine::Engine;
 use crate::functions::Caller;
+use crate::past::PastCatalogs;
 use crate::registry::ActiveQuery;
 use crate::statement::Statement;
 use crate::stream::Limits;
+use crate::system::SystemSchema;
 use crate::temporary::TemporaryTables;
 use crate::update::IngestTarget;
 use crate::wire::WireProfile;
@@ -63,16 +65,18 @@ impl Session {
         options: SessionOptions,
     ) -> Self {
         let temporary = Arc::new(engine.temporary_tables());
-        let template = engine.template();
+        let system = SystemSchema { tables: Arc::clone(engine.system()), principal: principal.clone() };
+        let system = Arc::new(system);
+        let mut state = engine.template().clone();
+        PastCatalogs::new(visible(engine.catalogs(), &principal), &system).register(&mut state);
         let catalogs = SessionCatalogs::list(
             engine.catalogs(),
-            engine.system(),
+            &system,
             &principal,
             &temporary,
-            template,
+            &state,
             options.profile,
         );
-        let mut state = template.clone();
         state.register_catalog_list(catalogs);
         // The catalogs of other profiles have one of their own.
         state.config_mut().options_mut().catalog.information_schema =

@@ -9,8 +9,10 @@ use datafusion::catalog::{CatalogProvider, TableProvider};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::object_store::ObjectStore;
 use datafusion::prelude::SessionConfig;
-use pintail_lake::{Author, Cut, Destination, Lake, RowChange, Rows, SchemaChange, TableName};
-use pintail_types::{Error, Result};
+use pintail_lake::{
+    Author, Changes, Cut, Destination, Lake, LakePast, Moment, RowChange, Rows, SchemaChange, TableName,
+};
+use pintail_types::{Error, Result, SnapshotId};
 
 /// A catalog of tables, as sessions see it.
 #[derive(Debug, Clone)]
@@ -21,6 +23,53 @@ pub struct StorageCatalog {
     pub provider: Arc<dyn CatalogProvider>,
     /// Whether only admins see that it exists.
     pub admin_only: bool,
+    /// What it was, if it keeps that.
+    pub past: Option<Arc<dyn Past>>,
+}
+
+/// What a catalog was. Calls read the catalog's own files and are short.
+pub trait Past: Send + Sync + fmt::Debug {
+    /// The snapshots that show `moment`: one for each of the stores that the catalog is made of.
+    ///
+    /// # Errors
+    /// `NotFound` for a moment of which nothing is left, or that is not there yet; `Invalid` for a number that several
+    /// stores have.
+    fn snapshots_at(&self, moment: Moment) -> Result<Vec<SnapshotId>>;
+
+    /// The catalog as it was at these snapshots; none if they are not one for each of its stores.
+    fn catalog_at(&self, snapshots: &[SnapshotId]) -> Option<Arc<dyn CatalogProvider>>;
+
+    /// What changed in a table from one moment to another, both included.
+    ///
+    /// # Errors
+    /// As [`Self::snapshots_at`]; `Unsupported` for changes that can't be told.
+    fn changes(
+        &self,
+        table: &TableName,
+        changes: Changes,
+        from: Moment,
+        to: Moment,
+    ) -> Result<Arc<dyn TableProvider>>;
+}
+
+impl Past for LakePast {
+    fn snapshots_at(&self, moment: Moment) -> Result<Vec<SnapshotId>> {
+        Self::snapshots_at(self, moment)
+    }
+
+    fn catalog_at(&self, snapshots: &[SnapshotId]) -> Option<Arc<dyn CatalogProvider>> {
+        Self::catalog_at(self, snapshots)
+    }
+
+    fn changes(
+        &self,
+        table: &TableName,
+        changes: Changes,
+        from: Moment,
+        to: Moment,
+    ) -> Result<Arc<dyn TableProvider>> {
+        Self::changes(self, table, changes, from, to)
+    }
 }
 
 /// Where the tables come from: a lake, or a test's tables.
@@ -39,6 +88,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Whether a plan over a table of these catalogs reads the moment that is pinned when it runs, and holds until
     /// [`Self::pin`] gives another number. Plans over other tables are made for each execution.
     fn follows_pin(&self, _table: &dyn TableProvider) -> bool {
+        false
+    }
+
+    /// Whether a table shows the past. Plans over such a table are made anew for each execution: what they read may have
+    /// been expired, and moments such as an hour ago are other ones.
+    fn is_of_the_past(&self, _table: &dyn TableProvider) -> bool {
         false
     }
 
@@ -114,6 +169,7 @@ impl Storage for LakeStorage {
                 name: catalog.name,
                 provider: catalog.provider,
                 admin_only: catalog.admin_only,
+                past: Some(Arc::new(catalog.past)),
             })
             .collect()
     }
@@ -131,6 +187,10 @@ impl Storage for LakeStorage {
 
     fn follows_pin(&self, table: &dyn TableProvider) -> bool {
         Lake::is_table(table)
+    }
+
+    fn is_of_the_past(&self, table: &dyn TableProvider) -> bool {
+        Lake::is_of_the_past(table)
     }
 
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {

@@ -64,6 +64,14 @@ pub(crate) struct SystemSchema {
     pub(crate) principal: Principal,
 }
 
+impl SystemSchema {
+    /// The table of this name.
+    pub(crate) fn provider(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        let table = self.tables.get(name)?;
+        Some(Arc::new(SystemTableProvider { table, principal: self.principal.clone() }))
+    }
+}
+
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
@@ -71,10 +79,7 @@ impl SchemaProvider for SystemSchema {
     }
 
     async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
-        let found = self.tables.get(name);
-        Ok(found.map(|table| -> Arc<dyn TableProvider> {
-            Arc::new(SystemTableProvider { table, principal: self.principal.clone() })
-        }))
+        Ok(self.provider(name))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -23,7 +23,7 @@ use pintail_types::{Error, Result};
 
 use crate::catalog::SessionCatalogs;
 use crate::dialect::{
-    Admitted, DEFAULT_SCHEMA, complete_names, normalized, parse, spell_out_queries, table_functions,
+    Admitted, AsDuckDb, DEFAULT_SCHEMA, complete_names, normalized, parse, spell_out_queries, table_functions,
 };
 use crate::error::from_datafusion;
 use crate::grafana::IOX;
@@ -67,6 +67,7 @@ pub(crate) async fn definition(
     let Parsed::Statement(sql) = &mut parsed else {
         return Err(Error::internal("a query became another statement"));
     };
+    let _: ControlFlow<()> = sql.visit(&mut AsDuckDb);
     match sql.visit(&mut names) {
         ControlFlow::Continue(()) => Ok(sql.to_string()),
         ControlFlow::Break(error) => Err(error),
@@ -132,15 +133,24 @@ impl VisitorMut for FullNames {
 
 /// Plans the views of the lake for one session.
 pub(crate) struct ViewPlanner {
-    template: SessionState,
+    template: Arc<SessionState>,
     catalogs: Weak<SessionCatalogs>,
     /// The name of the lake.
     lake: String,
 }
 
 impl ViewPlanner {
-    pub(crate) const fn new(template: SessionState, catalogs: Weak<SessionCatalogs>, lake: String) -> Self {
+    pub(crate) const fn new(
+        template: Arc<SessionState>,
+        catalogs: Weak<SessionCatalogs>,
+        lake: String,
+    ) -> Self {
         Self { template, catalogs, lake }
+    }
+
+    /// The same for the lake as it was, which has another name.
+    pub(crate) fn of_the_past(&self, lake: String) -> Self {
+        Self { template: Arc::clone(&self.template), catalogs: Weak::clone(&self.catalogs), lake }
     }
 
     async fn plan(&self, text: &str) -> Result<ViewTable> {
@@ -159,8 +169,10 @@ impl ViewPlanner {
             return Err(Error::invalid("the text of the view is no query"));
         };
         complete_names(&mut parsed, catalogs.as_ref(), &self.lake, DEFAULT_SCHEMA);
-        let mut state = self.template.clone();
+        let mut state = SessionState::clone(&self.template);
         state.register_catalog_list(catalogs);
+        // Names without a catalog are of the same moment as those with it.
+        state.config_mut().options_mut().catalog.default_catalog.clone_from(&self.lake);
         // What is missing is not looked for here: that would plan the views below once more, and double with every level.
         let plan = planning::plan_with_synonyms(&state, &mut parsed).await;
         let plan = plan.map_err(|error| from_datafusion(&error))?;

@@ -18,6 +18,11 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// What a snapshot of the past holds: files only.
+    pub(crate) fn in_the_past(snapshot: SnapshotId) -> Self {
+        Self { hot: HotCut::default(), snapshot, flushed: JournalPosition(0) }
+    }
+
     /// The snapshot that the files are read at.
     pub const fn snapshot(&self) -> SnapshotId {
         self.snapshot

@@ -16,6 +16,7 @@ use tokio::time::Duration;
 
 use crate::barrier::{Barrier, Intake, RowSource};
 use crate::catalog::LakeCatalog;
+use crate::change_feed::ChangeFeed;
 use crate::cut::Cut;
 use crate::flush::{self, FlushReport, MAIN};
 use crate::hot::{Generation, HotBuffer};
@@ -381,7 +382,12 @@ impl Lake {
 
     /// Whether it is a table of a lake, whose plans read the [`Cut`] that their execution brings.
     pub fn is_table(table: &dyn TableProvider) -> bool {
-        table.is::<LakeTable>()
+        table.downcast_ref::<LakeTable>().is_some_and(|table| !table.is_in_the_past())
+    }
+
+    /// Whether it is a table that shows the past: its plans hold as long as their snapshots are there.
+    pub fn is_of_the_past(table: &dyn TableProvider) -> bool {
+        table.downcast_ref::<LakeTable>().is_some_and(LakeTable::is_in_the_past) || table.is::<ChangeFeed>()
     }
 
     /// The object stores that table providers read from.

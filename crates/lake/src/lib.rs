@@ -7,9 +7,11 @@
 
 mod barrier;
 mod catalog;
+mod change_feed;
 mod cut;
 mod durable_store;
 mod flush;
+mod history;
 mod hot;
 mod hot_rows_exec;
 pub mod journal;
@@ -28,8 +30,10 @@ mod volume;
 
 pub use barrier::{Intake, RowSource};
 pub use catalog::LakeCatalog;
+pub use change_feed::Changes;
 pub use cut::Cut;
 pub use flush::FlushReport;
+pub use history::{LakePast, Moment};
 pub use hot::HotBufferOptions;
 pub use hot_rows_exec::HotRowsExec;
 pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};

@@ -18,11 +18,11 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use pintail_types::{Error, STORAGE_VOLUME, TelemetryTable};
+use pintail_types::{Error, Result, STORAGE_VOLUME, SnapshotId, TelemetryTable};
 
 use crate::cut::Cut;
 use crate::hot_rows_exec::{BUFFER, HotRowsExec};
-use crate::lake::Lake;
+use crate::lake::{Lake, blocking};
 use crate::lookup_exec::{LookedFor, LookupExec};
 use crate::row_index::Lookup;
 use crate::rows::plain_text;
@@ -43,7 +43,7 @@ pub(crate) enum Shows {
 pub(crate) const ROW_ID: &str = "__pintail_row_id";
 
 /// A table of the lake. Its columns are those it had when it was looked up; its rows are those of the
-/// [`Cut`] that the execution brings.
+/// [`Cut`] that the execution brings, or of a snapshot of the past.
 #[derive(Debug)]
 pub(crate) struct LakeTable {
     lake: Arc<Lake>,
@@ -53,6 +53,8 @@ pub(crate) struct LakeTable {
     schema: SchemaRef,
     /// The volume's table as it was when this one was looked up.
     stored: Option<Arc<dyn TableProvider>>,
+    /// The moment that it shows whatever the execution brings.
+    past: Option<Arc<Cut>>,
 }
 
 impl LakeTable {
@@ -73,7 +75,37 @@ impl LakeTable {
                 with_row_id(&shown(&columns.unwrap_or_else(|| Arc::new(Schema::empty()))))
             }
         };
-        Self { lake, schema_name: schema_name.to_owned(), name: name.to_owned(), shows, schema, stored }
+        let (schema_name, name) = (schema_name.to_owned(), name.to_owned());
+        Self { lake, schema_name, name, shows, schema, stored, past: None }
+    }
+
+    /// The same at a snapshot of the past, which may be the one of its columns.
+    pub(crate) fn at(self, snapshot: Option<SnapshotId>) -> Self {
+        Self { past: snapshot.map(|snapshot| Arc::new(Cut::in_the_past(snapshot))), ..self }
+    }
+
+    /// Whether it shows a moment of the past.
+    pub(crate) const fn is_in_the_past(&self) -> bool {
+        self.past.is_some()
+    }
+
+    /// The moment to be read, and whether the plan has to keep it.
+    async fn cut(&self, state: &dyn Session) -> Result<(Arc<Cut>, Option<Arc<Cut>>)> {
+        if let Some(past) = &self.past {
+            let (lake, snapshot) = (Arc::clone(&self.lake), past.snapshot);
+            let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
+            let check = move || {
+                lake.volume.expect_snapshot(lake.name(), snapshot)?;
+                lake.volume.expect_past(&table, snapshot)
+            };
+            blocking("looking for a snapshot", check).await?;
+            return Ok((Arc::clone(past), None));
+        }
+        if let Some(pinned) = state.config().get_extension::<Cut>() {
+            return Ok((pinned, None));
+        }
+        let own = self.lake.cut().await?;
+        Ok((Arc::clone(&own), Some(own)))
     }
 
     /// The files of the cut, projected to `columns`.
@@ -198,18 +230,12 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let pinned = state.config().get_extension::<Cut>();
-        let (cut, own) = match pinned {
-            Some(cut) => (cut, None),
-            None => {
-                let cut = self.lake.cut().await.map_err(external)?;
-                (Arc::clone(&cut), Some(cut))
-            }
-        };
+        let (cut, own) = self.cut(state).await.map_err(external)?;
         let every: Vec<usize> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&every);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
         if let Shows::Union(table) = self.shows
+            && self.past.is_none()
             && may_hold(state, BUFFER, filters)?
         {
             let projected = Arc::new(self.schema.project(columns)?);
@@ -286,7 +312,7 @@ fn filtered(
 }
 
 /// Column `index` of a scan, in the type that was advertised.
-fn column_as(
+pub(crate) fn column_as(
     state: &dyn Session,
     scanned: &Schema,
     index: usize,

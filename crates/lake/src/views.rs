@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use datafusion::catalog::CatalogProvider;
 use datafusion::common::Result as DataFusionResult;
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -15,8 +16,8 @@ use parking_lot::Mutex;
 use pintail_ducklake::ViewSpec;
 use pintail_types::TelemetryTable;
 
-use crate::catalog::LakeCatalog;
-use crate::lake::Lake;
+/// What the catalog is called where a view is planned.
+const PLANNED_CATALOG: &str = "lake";
 
 /// A view that every lake has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,11 +222,10 @@ struct Planned {
 }
 
 impl PlannedViews {
-    /// The view over these tables of one of the lake's catalogs.
+    /// The view over these tables of a catalog.
     pub(crate) async fn table(
         &self,
-        lake: &Arc<Lake>,
-        catalog: &str,
+        catalog: Arc<dyn CatalogProvider>,
         view: View,
         tables: BTreeSet<TelemetryTable>,
     ) -> DataFusionResult<Arc<dyn TableProvider>> {
@@ -239,7 +239,7 @@ impl PlannedViews {
             return Ok(table);
         }
         let sql = text(view, &tables, Dialect::DataFusion);
-        let plan = planning_context(lake, catalog)?.state().create_logical_plan(&sql).await?;
+        let plan = planning_context(catalog)?.state().create_logical_plan(&sql).await?;
         let table = Arc::new(ViewTable::new(plan, Some(sql)));
         let mut planned = self.planned.lock();
         planned.retain(|known| known.view != view);
@@ -248,15 +248,14 @@ impl PlannedViews {
     }
 }
 
-fn planning_context(lake: &Arc<Lake>, catalog: &str) -> DataFusionResult<SessionContext> {
+/// Where the texts are planned: their tables are those of the one catalog.
+fn planning_context(catalog: Arc<dyn CatalogProvider>) -> DataFusionResult<SessionContext> {
     let config = SessionConfig::new()
-        .with_default_catalog_and_schema(catalog, crate::flush::MAIN)
+        .with_default_catalog_and_schema(PLANNED_CATALOG, crate::flush::MAIN)
         // Text stays as the tables have it.
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let mut context = SessionContext::new_with_config(config);
     datafusion_functions_json::register_all(&mut context)?;
-    for catalog in LakeCatalog::of(lake) {
-        context.register_catalog(catalog.name, catalog.provider);
-    }
+    context.register_catalog(PLANNED_CATALOG, catalog);
     Ok(context)
 }

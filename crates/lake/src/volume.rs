@@ -9,7 +9,7 @@ use datafusion::datasource::TableProvider;
 use datafusion_ducklake::{DuckLakeCatalog, MetadataProvider};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
-use pintail_ducklake::{Catalog, CatalogOptions, Head, TableName};
+use pintail_ducklake::{BySnapshot, Catalog, CatalogOptions, Head, TableName};
 use pintail_types::{Error, JournalPosition, Result, SnapshotId};
 
 use crate::durable_store::DurableLocalStore;
@@ -31,22 +31,12 @@ pub(crate) struct SchemaListing {
 /// The schemas of a volume at one snapshot.
 pub(crate) type Listing = BTreeMap<String, SchemaListing>;
 
-/// What was read of one snapshot: it never changes, so it is read once.
+/// What was read of one snapshot.
 #[derive(Debug, Default)]
 struct SnapshotCache {
-    snapshot: Option<SnapshotId>,
     listing: Option<Arc<Listing>>,
     tables: HashMap<TableName, Arc<dyn TableProvider>>,
     lookups: KeptLookups,
-}
-
-impl SnapshotCache {
-    fn at(&mut self, snapshot: SnapshotId) -> &mut Self {
-        if self.snapshot != Some(snapshot) {
-            *self = Self { snapshot: Some(snapshot), ..Self::default() };
-        }
-        self
-    }
 }
 
 #[derive(Debug)]
@@ -62,7 +52,7 @@ pub(crate) struct Volume {
     pub(crate) provider: Arc<dyn MetadataProvider>,
     /// Where the rows of calls are in the files.
     pub(crate) row_indexes: RowIndexes,
-    cache: Mutex<SnapshotCache>,
+    cache: Mutex<BySnapshot<SnapshotCache>>,
 }
 
 impl Volume {
@@ -117,17 +107,16 @@ impl Volume {
         snapshot: SnapshotId,
         with: impl FnOnce(&mut KeptLookups) -> T,
     ) -> T {
-        with(&mut self.cache.lock().at(snapshot).lookups)
+        with(&mut self.cache.lock().at(snapshot.0).lookups)
     }
 
-    /// What the head snapshot holds.
-    pub(crate) fn listing(&self) -> Result<Arc<Listing>> {
-        let (snapshot, _) = self.head()?;
-        if let Some(listing) = &self.cache.lock().at(snapshot).listing {
+    /// What a snapshot holds.
+    pub(crate) fn listing(&self, snapshot: SnapshotId) -> Result<Arc<Listing>> {
+        if let Some(listing) = &self.cache.lock().at(snapshot.0).listing {
             return Ok(Arc::clone(listing));
         }
         let listing = Arc::new(self.read_listing(snapshot)?);
-        self.cache.lock().at(snapshot).listing = Some(Arc::clone(&listing));
+        self.cache.lock().at(snapshot.0).listing = Some(Arc::clone(&listing));
         Ok(listing)
     }
 
@@ -154,7 +143,7 @@ impl Volume {
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         let key = TableName { schema: schema.to_owned(), name: name.to_owned() };
-        if let Some(table) = self.cache.lock().at(snapshot).tables.get(&key) {
+        if let Some(table) = self.cache.lock().at(snapshot.0).tables.get(&key) {
             return Ok(Some(Arc::clone(table)));
         }
         let volume = Arc::clone(self);
@@ -176,7 +165,7 @@ impl Volume {
             Error::unavailable(format!("table {key} can't be read from the catalog: {error}"))
         })?;
         let Some(table) = table else { return Ok(None) };
-        self.cache.lock().at(snapshot).tables.insert(key, Arc::clone(&table));
+        self.cache.lock().at(snapshot.0).tables.insert(key, Arc::clone(&table));
         Ok(Some(table))
     }
 }

@@ -25,8 +25,15 @@ const PHRASES: &[(&[&str], &str)] = &[
         &["limit", "", "percent"],
         "LIMIT … PERCENT is not supported: write the number of rows, or QUALIFY percent_rank() OVER (ORDER BY …) <= 0.1",
     ),
+    (&["at", "snapshot"], TIME_TRAVEL),
+    (&["at", "version"], TIME_TRAVEL),
+    (&["version", "as", "of"], TIME_TRAVEL),
+    (&["timestamp", "as", "of"], TIME_TRAVEL),
     (&["glob"], "GLOB is not supported: write LIKE, SIMILAR TO or ~"),
 ];
+
+const TIME_TRAVEL: &str = "time travel is written t AT SNAPSHOT 4, t AT TIMESTAMP '2026-01-02 03:04:05', \
+     t AT (VERSION => 4), t AT (TIMESTAMP => …), t FOR VERSION AS OF 4 or t FOR TIMESTAMP AS OF …";
 
 const ASOF_JOIN: &str = "ASOF JOIN is not supported: join on the keys and on b.time <= a.time, \
      and keep the newest by QUALIFY row_number() OVER (PARTITION BY a.key, a.time ORDER BY b.time DESC) = 1";

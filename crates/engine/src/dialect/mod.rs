@@ -10,6 +10,7 @@ mod settings;
 mod show;
 mod show_settings;
 mod synonyms;
+mod time_travel;
 mod tokens;
 mod trees;
 
@@ -37,6 +38,7 @@ use settings::setting_change;
 use show::spelled_out;
 pub(crate) use show_settings::{settings_query, shown_setting};
 pub(crate) use synonyms::{MAX_SYNONYMS, TIME, TIMESTAMP, resolve_synonym};
+pub(crate) use time_travel::AsDuckDb;
 
 /// The longest statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 1 << 20;
@@ -91,6 +93,7 @@ fn read(sql: &str) -> Result<Parsed> {
         .tokenize_with_location()
         .map_err(|error| from_datafusion(&DataFusionError::from(ParserError::from(error))))?;
     chains::check(&tokens)?;
+    let (tokens, clauses) = time_travel::lift(tokens)?;
     let tokens = tokens::spelled_out(tokens);
     let mut statements = DFParserBuilder::new(tokens.clone())
         .with_dialect(&Grammar)
@@ -98,12 +101,13 @@ fn read(sql: &str) -> Result<Parsed> {
         .build()
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| hints::with_alternative(from_datafusion(&error), &tokens))?;
-    let statement = statements
+    let mut statement = statements
         .pop_front()
         .ok_or_else(|| syntax_error("empty query: there is no statement in the text"))?;
     if !statements.is_empty() {
         return Err(syntax_error("there are several statements in the text: send them one by one"));
     }
+    time_travel::attach(&mut statement, clauses)?;
     Ok(statement)
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result as PlanResult, ScalarValue};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -73,8 +75,9 @@ struct Announced {
 /// A plan and what it was made for.
 struct Planned {
     plan: ReadyPlan,
-    /// The storage's number when the plan was made: while it stays, the plan holds.
-    generation: Generation,
+    /// The storage's number when the plan was made: while it stays, the plan holds. None for a plan that reads the past,
+    /// which holds for one execution.
+    generation: Option<Generation>,
 }
 
 impl Query {
@@ -86,8 +89,8 @@ impl Query {
             let (catalog, schema) = (session.current_catalog(), session.current_schema());
             complete_names(parsed, state.catalog_list().as_ref(), &catalog, &schema);
         }
-        let (plan, announced) = plan_in(&session, &state, &mut source).await?;
-        let planned = Mutex::new(Arc::new(Planned { plan, generation }));
+        let (planned, announced) = plan_in(&session, &state, &mut source, generation).await?;
+        let planned = Mutex::new(Arc::new(planned));
         Ok(Self { session, state: base, source, announced, planned })
     }
 
@@ -126,7 +129,7 @@ impl Query {
             return started.map_err(|error| from_datafusion(&error));
         }
         let generation = self.session.pin(&mut config).await?;
-        if planned.generation == generation && planned.plan.kept().is_some() {
+        if planned.generation == Some(generation) && planned.plan.kept().is_some() {
             let state = Arc::clone(&self.state);
             return self.start_each(planned, state, self.task_context(config, runtime_env), values).await;
         }
@@ -181,17 +184,17 @@ impl Query {
         planned: Arc<Planned>,
         generation: Generation,
     ) -> Result<Arc<Planned>> {
-        if planned.generation == generation {
+        if planned.generation == Some(generation) {
             return Ok(planned);
         }
         let mut source = self.source.clone();
-        let (plan, announced) = plan_in(&self.session, state, &mut source).await?;
+        let (planned, announced) = plan_in(&self.session, state, &mut source, generation).await?;
         if !same_columns(&announced.schema, &self.announced.schema)
             || !same_columns(&announced.parameters, &self.announced.parameters)
         {
             return Err(Error::conflict("a table changed since the statement was planned: plan it again"));
         }
-        let planned = Arc::new(Planned { plan, generation });
+        let planned = Arc::new(planned);
         *self.planned.lock() = Arc::clone(&planned);
         Ok(planned)
     }
@@ -209,7 +212,8 @@ async fn plan_in(
     session: &Session,
     state: &SessionState,
     source: &mut Source,
-) -> Result<(ReadyPlan, Announced)> {
+    generation: Generation,
+) -> Result<(Planned, Announced)> {
     let (plan, parameter_count) = logical_plan(state, source).await?;
     // SQL was admitted by its syntax tree; this holds the planner to it, and plans of others, too.
     SQLOptions::new()
@@ -221,8 +225,23 @@ async fn plan_in(
     let (plan, parameters) = parameters::typed(state, plan, parameter_count)?;
     let schema = wire_schema(&result_schema(state, &plan)?, session.profile());
     let is_ordered = is_ordered(&plan);
+    let reads_past = reads_past(session, &plan).map_err(|error| from_datafusion(&error))?;
+    let generation = (!reads_past).then_some(generation);
     let plan = ReadyPlan::new(state, plan).await.map_err(|error| from_datafusion(&error))?;
-    Ok((plan, Announced { schema, is_ordered, parameters }))
+    Ok((Planned { plan, generation }, Announced { schema, is_ordered, parameters }))
+}
+
+/// Whether a table of the plan shows the past.
+fn reads_past(session: &Session, plan: &LogicalPlan) -> PlanResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let table = source_as_provider(&scan.source)?;
+            found |= session.engine().storage().is_of_the_past(table.as_ref());
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }
 
 /// The plan, and how many parameters it has.

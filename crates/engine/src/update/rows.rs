@@ -153,6 +153,10 @@ async fn plan(state: &SessionState, sql: Sql) -> Result<LogicalPlan> {
     planning::plan(state, &mut Parsed::Statement(Box::new(sql))).await
 }
 
+fn in_the_past() -> Error {
+    Error::invalid("the past can't be changed: leave out the moment")
+}
+
 /// The table whose rows the statement changes.
 fn table_of(sql: &Sql) -> Result<Option<&ObjectName>> {
     let several = || Error::unsupported("a statement changes the rows of one table only");
@@ -162,6 +166,7 @@ fn table_of(sql: &Sql) -> Result<Option<&ObjectName>> {
             _ => Err(Error::unsupported("rows are inserted into tables only")),
         },
         Sql::Update(update) => match &update.table.relation {
+            TableFactor::Table { version: Some(_), .. } => Err(in_the_past()),
             TableFactor::Table { name, .. } if update.table.joins.is_empty() => Ok(Some(name)),
             TableFactor::Table { .. } => Err(several()),
             _ => Err(Error::unsupported("rows are changed in tables only")),
@@ -170,6 +175,7 @@ fn table_of(sql: &Sql) -> Result<Option<&ObjectName>> {
             let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
             match tables.as_slice() {
                 [table] if table.joins.is_empty() => match &table.relation {
+                    TableFactor::Table { version: Some(_), .. } => Err(in_the_past()),
                     TableFactor::Table { name, .. } => Ok(Some(name)),
                     _ => Err(Error::unsupported("rows are deleted from tables only")),
                 },

@@ -56,7 +56,7 @@ impl Storage for MemoryStorage {
             let provider = MemoryCatalogProvider::new();
             let schema: Arc<MemorySchemaProvider> = Arc::clone(schema);
             provider.register_schema("main", schema).unwrap();
-            StorageCatalog { name: name.to_owned(), provider: Arc::new(provider), admin_only }
+            StorageCatalog { name: name.to_owned(), provider: Arc::new(provider), admin_only, past: None }
         };
         vec![catalog("homer_lake", &self.main, false), catalog("homer_lake_default", &self.volume, true)]
     }

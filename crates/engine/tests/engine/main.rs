@@ -11,5 +11,6 @@ mod slt;
 mod sources;
 mod stopping;
 mod substrait;
+mod time_travel;
 mod updates;
 mod with_lake;

@@ -32,6 +32,12 @@ impl StoredView {
         &self.text
     }
 
+    /// Why it can't be read, if that is known.
+    pub fn refusal(&self) -> Option<Error> {
+        let (kind, message) = self.refusal.as_ref()?;
+        Some(Error::new(*kind, message.clone()))
+    }
+
     /// The view as one that is listed and fails with this error when it is read.
     pub fn unreadable(&self, name: &str, error: Error) -> Arc<dyn TableProvider> {
         let refusal = Some((error.kind(), format!("view {name} can't be planned: {}", error.message())));
@@ -60,8 +66,8 @@ impl TableProvider for StoredView {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        if let Some((kind, message)) = &self.refusal {
-            return Err(DataFusionError::External(Box::new(Error::new(*kind, message.clone()))));
+        if let Some(refusal) = self.refusal() {
+            return Err(DataFusionError::External(Box::new(refusal)));
         }
         self.over_files.scan(state, projection, filters, limit).await
     }
