@@ -22,6 +22,8 @@ pub(crate) type FewFiles = Option<Arc<Vec<DuckLakeFileMetadata>>>;
 #[derive(Debug, Default)]
 pub(crate) struct SnapshotReads {
     snapshot_id: i64,
+    /// [`crate::Catalog::rewrites`] when they were read: files of a snapshot can give way to others.
+    rewrites: u64,
     tables: HashMap<i64, TableReads>,
 }
 
@@ -37,11 +39,12 @@ pub(crate) struct TableReads {
 }
 
 impl SnapshotReads {
-    /// What was read of a table at a snapshot.
-    pub(crate) fn of(&mut self, table_id: i64, snapshot_id: i64) -> &mut TableReads {
+    /// What was read of a table at a snapshot, after so many rewrites.
+    pub(crate) fn of(&mut self, table_id: i64, snapshot_id: i64, rewrites: u64) -> &mut TableReads {
         let is_new_table = !self.tables.contains_key(&table_id);
-        if self.snapshot_id != snapshot_id || is_new_table && self.tables.len() >= MAX_KEPT_TABLES {
-            *self = Self { snapshot_id, tables: HashMap::new() };
+        let is_other = self.snapshot_id != snapshot_id || self.rewrites != rewrites;
+        if is_other || is_new_table && self.tables.len() >= MAX_KEPT_TABLES {
+            *self = Self { snapshot_id, rewrites, tables: HashMap::new() };
         }
         self.tables.entry(table_id).or_default()
     }
@@ -54,11 +57,13 @@ mod tests {
     #[test]
     fn only_one_snapshot_and_few_tables_are_kept() {
         let mut reads = SnapshotReads::default();
-        reads.of(1, 7).no_inlined_rows = true;
-        assert!(reads.of(1, 7).no_inlined_rows);
-        assert!(!reads.of(1, 8).no_inlined_rows && !reads.of(1, 7).no_inlined_rows);
+        reads.of(1, 7, 0).no_inlined_rows = true;
+        assert!(reads.of(1, 7, 0).no_inlined_rows);
+        assert!(!reads.of(1, 8, 0).no_inlined_rows && !reads.of(1, 7, 0).no_inlined_rows);
+        reads.of(1, 7, 0).no_inlined_rows = true;
+        assert!(!reads.of(1, 7, 1).no_inlined_rows);
         for table in 0..1000 {
-            reads.of(table, 8);
+            reads.of(table, 8, 0);
         }
         assert!(reads.tables.len() <= MAX_KEPT_TABLES);
     }

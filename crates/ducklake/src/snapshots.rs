@@ -1,10 +1,10 @@
 //! The history of a catalog, for people.
 
-use chrono::DateTime;
 use pintail_types::{Micros, Result, SnapshotId};
 
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
+use crate::time::parse_time;
 
 const SNAPSHOTS: &str = "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.author, c.commit_message, \
      c.changes_made, c.commit_extra_info FROM ducklake_snapshot s \
@@ -32,8 +32,7 @@ pub struct SnapshotInfo {
 impl SnapshotInfo {
     /// When it was committed; `None` when the catalog's text is no time with an offset.
     pub fn committed_at(&self) -> Option<Micros> {
-        let parsed = DateTime::parse_from_str(&self.time, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
-        Some(parsed.timestamp_micros())
+        parse_time(&self.time)
     }
 }
 
