@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use datafusion::datasource::TableProvider;
@@ -16,7 +17,9 @@ use crate::durable_store::DurableLocalStore;
 use crate::lake::blocking;
 use crate::lookup_scans::KeptLookups;
 use crate::options::LakeOptions;
+use crate::pins::Pins;
 use crate::row_index::RowIndexes;
+use crate::writes::Writes;
 
 /// How long a commit of ours waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,16 +37,18 @@ pub(crate) type Listing = BTreeMap<String, SchemaListing>;
 /// What was read of one snapshot: it never changes, so it is read once.
 #[derive(Debug, Default)]
 struct SnapshotCache {
-    snapshot: Option<SnapshotId>,
+    /// The snapshot, and how often files had been rewritten when it was read.
+    moment: Option<(SnapshotId, u64)>,
     listing: Option<Arc<Listing>>,
     tables: HashMap<TableName, Arc<dyn TableProvider>>,
     lookups: KeptLookups,
 }
 
 impl SnapshotCache {
-    fn at(&mut self, snapshot: SnapshotId) -> &mut Self {
-        if self.snapshot != Some(snapshot) {
-            *self = Self { snapshot: Some(snapshot), ..Self::default() };
+    fn at(&mut self, snapshot: SnapshotId, rewrites: u64) -> &mut Self {
+        let moment = Some((snapshot, rewrites));
+        if self.moment != moment {
+            *self = Self { moment, ..Self::default() };
         }
         self
     }
@@ -59,6 +64,12 @@ pub(crate) struct Volume {
     /// Where metadata is read on behalf of threads that block; a replay is such a thread.
     pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
+    /// What running queries read.
+    pub(crate) pins: Pins,
+    /// What is being written by this process.
+    pub(crate) writes: Writes,
+    /// The newest snapshot that was ever read.
+    newest: AtomicI64,
     pub(crate) provider: Arc<dyn MetadataProvider>,
     /// Where the rows of calls are in the files.
     pub(crate) row_indexes: RowIndexes,
@@ -91,6 +102,9 @@ impl Volume {
             runtime,
             position_key,
             provider,
+            pins: Pins::default(),
+            writes: Writes::default(),
+            newest: AtomicI64::new(0),
             row_indexes: RowIndexes::default(),
             cache: Mutex::default(),
         })
@@ -99,11 +113,17 @@ impl Volume {
     /// The head snapshot and the journal position that it reaches, of one moment.
     pub(crate) fn head(&self) -> Result<(SnapshotId, JournalPosition)> {
         let Head { snapshot, value, .. } = self.catalog.head(&self.position_key)?;
+        self.newest.fetch_max(snapshot.0, Ordering::AcqRel);
         let Some(text) = value else { return Ok((snapshot, JournalPosition(0))) };
         let position = text.parse().map_err(|_| {
             Error::corrupt(format!("ducklake_metadata: {} is '{text}', not a position", self.position_key))
         })?;
         Ok((snapshot, JournalPosition(position)))
+    }
+
+    /// The newest snapshot that was ever read: the head is that one or a later one.
+    pub(crate) fn newest_seen(&self) -> SnapshotId {
+        SnapshotId(self.newest.load(Ordering::Acquire))
     }
 
     /// The key under which a commit records the journal position.
@@ -117,17 +137,18 @@ impl Volume {
         snapshot: SnapshotId,
         with: impl FnOnce(&mut KeptLookups) -> T,
     ) -> T {
-        with(&mut self.cache.lock().at(snapshot).lookups)
+        with(&mut self.cache.lock().at(snapshot, self.catalog.rewrites()).lookups)
     }
 
     /// What the head snapshot holds.
     pub(crate) fn listing(&self) -> Result<Arc<Listing>> {
         let (snapshot, _) = self.head()?;
-        if let Some(listing) = &self.cache.lock().at(snapshot).listing {
+        let rewrites = self.catalog.rewrites();
+        if let Some(listing) = &self.cache.lock().at(snapshot, rewrites).listing {
             return Ok(Arc::clone(listing));
         }
         let listing = Arc::new(self.read_listing(snapshot)?);
-        self.cache.lock().at(snapshot).listing = Some(Arc::clone(&listing));
+        self.cache.lock().at(snapshot, rewrites).listing = Some(Arc::clone(&listing));
         Ok(listing)
     }
 
@@ -154,7 +175,7 @@ impl Volume {
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         let key = TableName { schema: schema.to_owned(), name: name.to_owned() };
-        if let Some(table) = self.cache.lock().at(snapshot).tables.get(&key) {
+        if let Some(table) = self.cache.lock().at(snapshot, self.catalog.rewrites()).tables.get(&key) {
             return Ok(Some(Arc::clone(table)));
         }
         let volume = Arc::clone(self);
@@ -169,6 +190,7 @@ impl Volume {
         key: TableName,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         use datafusion::catalog::CatalogProvider as _;
+        let rewrites = self.catalog.rewrites();
         let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(&self.provider), snapshot.0)
             .map_err(|error| from_ducklake("the catalog can't be read", error))?;
         let Some(schema) = catalog.schema(&key.schema) else { return Ok(None) };
@@ -176,7 +198,7 @@ impl Volume {
             Error::unavailable(format!("table {key} can't be read from the catalog: {error}"))
         })?;
         let Some(table) = table else { return Ok(None) };
-        self.cache.lock().at(snapshot).tables.insert(key, Arc::clone(&table));
+        self.cache.lock().at(snapshot, rewrites).tables.insert(key, Arc::clone(&table));
         Ok(Some(table))
     }
 }
