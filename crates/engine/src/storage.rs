@@ -12,6 +12,8 @@ use datafusion::prelude::SessionConfig;
 use pintail_lake::{Author, Cut, Destination, Lake, RowChange, Rows, SchemaChange, TableName};
 use pintail_types::{Error, Result};
 
+use crate::maintenance::{LakeMaintainer, Maintainer};
+
 /// A catalog of tables, as sessions see it.
 #[derive(Debug, Clone)]
 pub struct StorageCatalog {
@@ -44,6 +46,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// What statements write to; none if all tables can only be read.
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {
+        None
+    }
+
+    /// What keeps the tables in shape; none if they need nothing.
+    fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
         None
     }
 }
@@ -135,6 +142,10 @@ impl Storage for LakeStorage {
 
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {
         Some(Arc::new(self.clone()))
+    }
+
+    fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
+        Some(Arc::new(LakeMaintainer(Arc::clone(&self.0))))
     }
 }
 
