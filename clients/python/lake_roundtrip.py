@@ -23,6 +23,7 @@ Steps:
   cleanup                files that no snapshot needs
   options                the lake's options, tables and files, through DuckDB's own functions
   pruned DATE            how many files a query of one day reads
+  sql STATEMENT          any statement
 """
 import json
 import re
@@ -126,6 +127,8 @@ def run(connection: duckdb.DuckDBPyConnection, step: str, arguments: list[str]):
             "views": sorted(row[0] for row in connection.sql(
                 "SELECT view_name FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal").fetchall()),
         }
+    if step == "sql":
+        return connection.execute(arguments[0]).fetchall()
     if step == "pruned":
         plan = connection.sql(
             f"EXPLAIN ANALYZE SELECT count(*) FROM lake.main.calls WHERE date = DATE '{arguments[0]}' AND id >= 0"

@@ -230,12 +230,6 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(good)
 }
 
-/// glibc gives large blocks back to the system, and takes them again page by page, by thresholds that follow what was
-/// freed before. A client that fetches the same rows by two ways in turn took twice the time for the one or for the other, by
-/// their order; so it keeps what it has. No server here but the peers' uses glibc's allocator.
-const STEADY_MALLOC: [(&str, &str); 2] =
-    [("MALLOC_MMAP_THRESHOLD_", "1000000000000"), ("MALLOC_TRIM_THRESHOLD_", "1000000000000")];
-
 /// The server as the README builds it, and the examples beside it.
 fn build() -> Result<()> {
     process::run(&mut process::cargo(&["build", "--locked", "--release", "--bins", "--examples"]))
@@ -249,7 +243,6 @@ fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
             let mut command = Command::new(python::PEERS.prepare()?);
             command.arg(process::workspace_root().join("clients/python").join(name));
             command.arg("--binary").arg(release.join("pintail"));
-            command.envs(STEADY_MALLOC);
             command
         }
     };

@@ -191,6 +191,19 @@ impl AppendTarget {
         self
     }
 
+    /// The snapshot that it was asked for at.
+    pub(crate) const fn base(&self) -> i64 {
+        self.base_snapshot
+    }
+
+    /// The table, which was there when the target was asked for.
+    pub(crate) fn existing(&self, commit: &Commit<'_>) -> CatalogResult<Table> {
+        match &self.place {
+            Place::Table(id) => Table::still_there(commit.connection(), *id),
+            Place::New { .. } => Err(CatalogError::Invalid(format!("table {} is not there yet", self.table))),
+        }
+    }
+
     /// The table's id; the table is made if it is to be.
     fn resolve(&self, commit: &mut Commit<'_>) -> CatalogResult<i64> {
         match &self.place {

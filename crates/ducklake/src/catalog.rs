@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -113,6 +113,7 @@ struct Inner {
     data_path: Arc<str>,
     database: Database,
     placeholders: AtomicI64,
+    rewrites: AtomicU64,
     last_head: Mutex<Option<LastHead>>,
 }
 
@@ -204,6 +205,7 @@ impl Catalog {
             data_path: data_path.into(),
             database,
             placeholders: AtomicI64::new(-1),
+            rewrites: AtomicU64::new(0),
             last_head: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -312,6 +314,16 @@ impl Catalog {
     /// Looks for damage in the catalog and in the sizes and footers of local files. Empty when all is well.
     pub fn check(&self) -> Result<Vec<Problem>> {
         self.at(check::check(&self.inner.path, &self.inner.data_path, self.database().busy_timeout()))
+    }
+
+    /// Another number whenever files of older snapshots may have given way to others that hold the same rows: what was
+    /// read of a snapshot before is right still, until those files are deleted.
+    pub fn rewrites(&self) -> u64 {
+        self.inner.rewrites.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_rewrite(&self) {
+        self.inner.rewrites.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A negative number that stands for a table that does not exist yet.

@@ -7,20 +7,12 @@ use crate::changes::Change;
 use crate::columns::live_columns;
 use crate::commit::Commit;
 use crate::error::Result;
+use crate::expiry::remove_data_files;
 use crate::files::{self, Placement};
 use crate::sql;
 use crate::statistics::TableTotals;
 use crate::tables::Table;
 use crate::{deletes, inlined};
-
-/// Everything that belongs to a data file besides its own row.
-const BELONGINGS: [&str; 5] = [
-    "ducklake_file_column_stats",
-    "ducklake_file_variant_stats",
-    "ducklake_file_partition_value",
-    "ducklake_delete_file",
-    "ducklake_data_file",
-];
 
 /// Puts `outputs` in the place of `sources`.
 ///
@@ -43,15 +35,16 @@ pub(crate) fn apply(
 
     let before = TableTotals::of(commit.connection(), table.id)?;
     let mut totals = before.unwrap_or_default();
-    for id in ids {
-        totals.file_size_bytes -= file_bytes(commit, id)?;
-        match retirement {
-            SourceRetirement::Remove => remove(commit, table, id)?,
-            SourceRetirement::Retire => {
-                commit.execute(sql::END_DELETE_FILE, params![commit.snapshot(), id])?;
-                commit.execute(sql::END_FILE, params![commit.snapshot(), id])?;
-            }
+    for id in &ids {
+        totals.file_size_bytes -= file_bytes(commit, *id)?;
+        if retirement == SourceRetirement::Retire {
+            commit.execute(sql::END_DELETE_FILE, params![commit.snapshot(), id])?;
+            commit.execute(sql::END_FILE, params![commit.snapshot(), id])?;
         }
+    }
+    if retirement == SourceRetirement::Remove {
+        // The outputs stand for the sources at every snapshot: nobody needs these any more.
+        remove_data_files(commit.connection(), &ids)?;
     }
     let columns = live_columns(commit.connection(), table.id)?;
     for output in outputs {
@@ -74,23 +67,4 @@ pub(crate) fn apply(
 
 fn file_bytes(commit: &Commit<'_>, file_id: i64) -> Result<i64> {
     Ok(commit.connection().query_row(sql::FILE_BYTES, [file_id], |row| row.get(0))?)
-}
-
-/// Takes a file out of the catalog for every snapshot, and lists it and its delete files for deletion.
-fn remove(commit: &Commit<'_>, table: &Table, file_id: i64) -> Result<()> {
-    let mut obsolete: Vec<(i64, String, bool)> = Vec::new();
-    for statement in [sql::DELETE_FILES_OF, sql::DATA_FILE_PATH] {
-        let mut statement = commit.connection().prepare_cached(statement)?;
-        let rows = statement.query_map([file_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        for row in rows {
-            obsolete.push(row?);
-        }
-    }
-    for (id, path, is_relative) in obsolete {
-        files::schedule_deletion(commit, table, id, &path, is_relative)?;
-    }
-    for belonging in BELONGINGS {
-        commit.execute(&format!("DELETE FROM {belonging} WHERE data_file_id = $1"), [file_id])?;
-    }
-    inlined::forget_deletes(commit, table.id, file_id)
 }

@@ -52,12 +52,12 @@ pub(crate) fn discard(
 ) -> Result<()> {
     let id = commit.next_file_id();
     let (path, is_relative) = table.file_path(data_path, &file.path, file.path_is_relative);
-    schedule_deletion(commit, table, id, &path, is_relative)
+    schedule_deletion(commit.connection(), table, id, &path, is_relative)
 }
 
 /// Lists a file for deletion by whoever cleans up.
 pub(crate) fn schedule_deletion(
-    commit: &Commit<'_>,
+    connection: &Connection,
     table: &Table,
     id: i64,
     path: &str,
@@ -67,7 +67,8 @@ pub(crate) fn schedule_deletion(
     let directory = if is_relative { table.directory("") } else { String::new() };
     let from_data_path = is_relative && table.path_is_relative && table.schema_path_is_relative;
     let path = format!("{directory}{path}");
-    commit.execute(sql::SCHEDULE_DELETION, params![id, path, from_data_path, snapshot_time()])?;
+    let mut statement = connection.prepare_cached(sql::SCHEDULE_DELETION)?;
+    statement.execute(params![id, path, from_data_path, snapshot_time()])?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::changes::touches;
 use crate::columns::live_columns;
 use crate::commit::Commit;
 use crate::error::{CatalogError, Result};
+use crate::expiry::delete_where;
 use crate::sql;
 
 /// The tables that hold inlined rows of a table, oldest schema first.
@@ -110,6 +111,14 @@ pub(crate) fn deleted_rows(connection: &Connection, table_id: i64) -> Result<i64
         quoted(&name)
     );
     Ok(connection.query_row(&count, [table_id], |row| row.get(0))?)
+}
+
+/// The places that inlined deletes hide in files of a table, each with its file.
+pub(crate) fn deleted_places(connection: &Connection, table_id: i64) -> Result<Vec<(i64, i64)>> {
+    let Some(name) = delete_table(connection, table_id)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare(&format!("SELECT file_id, row_id FROM {}", quoted(&name)))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Ends every live inlined row of a table; returns how many.
@@ -227,13 +236,12 @@ pub(crate) fn fence_deletes(commit: &Commit<'_>, table_id: i64, base: i64, file_
     Ok(())
 }
 
-/// Forgets the inlined deletes of a file that leaves the catalog.
-pub(crate) fn forget_deletes(commit: &Commit<'_>, table_id: i64, file_id: i64) -> Result<()> {
-    if let Some(name) = delete_table(commit.connection(), table_id)? {
-        let delete = format!("DELETE FROM {} WHERE file_id = $1", quoted(&name));
-        commit.connection().prepare_cached(&delete)?.execute([file_id])?;
+/// Forgets the inlined deletes of files that leave the catalog.
+pub(crate) fn forget_deletes(connection: &Connection, table_id: i64, file_ids: &[i64]) -> Result<()> {
+    match delete_table(connection, table_id)? {
+        Some(name) => delete_where(connection, &quoted(&name), "file_id", file_ids),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// An identifier in double quotes.

@@ -60,13 +60,14 @@ struct Provider {
 impl Provider {
     /// All files of a table if they are few, read once for each snapshot.
     fn few_files(&self, table_id: i64, snapshot_id: i64) -> LakeResult<FewFiles> {
-        if let Some(files) = &self.reads.lock().at(snapshot_id).of(table_id).files {
+        let rewrites = self.catalog.rewrites();
+        if let Some(files) = &self.reads.lock().at(snapshot_id, rewrites).of(table_id).files {
             return Ok(files.clone());
         }
         let limit = MAX_KEPT_FILES + 1;
         let files = self.inner.get_table_file_metadata_page(table_id, snapshot_id, None, limit)?;
         let files = (files.len() < limit).then(|| Arc::new(files));
-        self.reads.lock().at(snapshot_id).of(table_id).files = Some(files.clone());
+        self.reads.lock().at(snapshot_id, rewrites).of(table_id).files = Some(files.clone());
         Ok(files)
     }
 
@@ -77,12 +78,13 @@ impl Provider {
         snapshot_id: i64,
         columns: &[DuckLakeTableColumn],
     ) -> LakeResult<Vec<DuckLakeInlinedData>> {
-        if self.reads.lock().at(snapshot_id).of(table_id).no_inlined_rows {
+        let rewrites = self.catalog.rewrites();
+        if self.reads.lock().at(snapshot_id, rewrites).of(table_id).no_inlined_rows {
             return Ok(Vec::new());
         }
         let rows = self.read_inlined_rows(table_id, snapshot_id, columns)?;
         if rows.is_empty() {
-            self.reads.lock().at(snapshot_id).of(table_id).no_inlined_rows = true;
+            self.reads.lock().at(snapshot_id, rewrites).of(table_id).no_inlined_rows = true;
         }
         Ok(rows)
     }
@@ -227,12 +229,14 @@ impl MetadataProvider for Provider {
     }
 
     fn get_inlined_deletes(&self, table_id: i64, snapshot_id: i64) -> LakeResult<Vec<DuckLakeInlinedDelete>> {
-        if let Some(deletes) = &self.reads.lock().at(snapshot_id).of(table_id).inlined_deletes {
+        let rewrites = self.catalog.rewrites();
+        if let Some(deletes) = &self.reads.lock().at(snapshot_id, rewrites).of(table_id).inlined_deletes {
             return Ok(deletes.to_vec());
         }
         let deletes = self.inner.get_inlined_deletes(table_id, snapshot_id)?;
         if deletes.len() <= MAX_KEPT_DELETES {
-            self.reads.lock().at(snapshot_id).of(table_id).inlined_deletes = Some(Arc::new(deletes.clone()));
+            self.reads.lock().at(snapshot_id, rewrites).of(table_id).inlined_deletes =
+                Some(Arc::new(deletes.clone()));
         }
         Ok(deletes)
     }

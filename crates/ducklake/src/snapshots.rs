@@ -3,13 +3,13 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use chrono::DateTime;
 use pintail_types::{Micros, Result, SnapshotId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::catalog::Catalog;
 use crate::changes::touches;
 use crate::error::{CatalogError, Result as CatalogResult};
+use crate::time::parse_time;
 use crate::{inlined, sql};
 
 const SNAPSHOTS: &str = "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.author, c.commit_message, \
@@ -41,12 +41,8 @@ pub struct SnapshotInfo {
 impl SnapshotInfo {
     /// When it was committed; `None` when the catalog's text is no time with an offset.
     pub fn committed_at(&self) -> Option<Micros> {
-        committed_at(&self.time)
+        parse_time(&self.time)
     }
-}
-
-fn committed_at(time: &str) -> Option<Micros> {
-    Some(DateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?.timestamp_micros())
 }
 
 /// A snapshot, and when it was committed.
@@ -65,7 +61,7 @@ impl SnapshotTime {
 
     fn committed_at(&self) -> CatalogResult<Micros> {
         let Self { id, time } = self;
-        committed_at(time).ok_or_else(|| {
+        parse_time(time).ok_or_else(|| {
             CatalogError::Corrupt(format!("ducklake_snapshot: the time of snapshot {id} is '{time}'"))
         })
     }

@@ -20,6 +20,8 @@ pub(crate) const UPDATE_TABLE_SETTING: &str =
 
 pub(crate) const HEAD: &str = "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id \
      FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
+pub(crate) const OLDER_SNAPSHOTS: &str = "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot \
+     WHERE snapshot_id < (SELECT max(snapshot_id) FROM ducklake_snapshot) ORDER BY snapshot_id";
 pub(crate) const INSERT_SNAPSHOT: &str = "INSERT INTO ducklake_snapshot \
      (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const INSERT_SNAPSHOT_CHANGES: &str = "INSERT INTO ducklake_snapshot_changes \
@@ -52,6 +54,10 @@ pub(crate) const FIND_TABLE_BY_ID: &str = "SELECT t.table_id, t.begin_snapshot, 
      t.path_is_relative, s.schema_id, s.schema_name, s.path, s.path_is_relative \
      FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
      WHERE t.table_id = $1 AND t.end_snapshot IS NULL";
+pub(crate) const FIND_TABLE_THAT_WAS: &str = "SELECT t.table_id, t.begin_snapshot, t.table_name, t.path, \
+     t.path_is_relative, s.schema_id, s.schema_name, s.path, s.path_is_relative \
+     FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id \
+     WHERE t.table_id = $1 ORDER BY t.begin_snapshot DESC LIMIT 1";
 pub(crate) const INSERT_TABLE: &str = "INSERT INTO ducklake_table \
      (table_id, table_uuid, begin_snapshot, end_snapshot, schema_id, table_name, path, path_is_relative) \
      VALUES ($1, $2, $3, NULL, $4, $5, $6, 1)";
@@ -148,6 +154,26 @@ pub(crate) const INSERT_FILE_STATS: &str = "INSERT INTO ducklake_file_column_sta
       contains_nan, extra_stats) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)";
 pub(crate) const INSERT_PARTITION_VALUE: &str = "INSERT INTO ducklake_file_partition_value \
      (data_file_id, table_id, partition_key_index, partition_value) VALUES ($1, $2, $3, $4)";
+pub(crate) const RESHAPED_SINCE: &str = "SELECT EXISTS(SELECT 1 FROM ducklake_schema_versions \
+     WHERE table_id = $1 AND begin_snapshot > $2)";
+pub(crate) const LIVE_FILES: &str = "SELECT f.data_file_id, f.path, f.path_is_relative, f.record_count, \
+       f.file_size_bytes, f.row_id_start, f.begin_snapshot, f.partial_max, f.partition_id, \
+       f.mapping_id IS NOT NULL OR f.encryption_key IS NOT NULL, \
+       (SELECT max(v.schema_version) FROM ducklake_schema_versions v \
+        WHERE v.table_id = f.table_id AND v.begin_snapshot <= f.begin_snapshot), \
+       (SELECT s.snapshot_time FROM ducklake_snapshot s \
+        WHERE s.snapshot_id = coalesce(f.partial_max, f.begin_snapshot)), \
+       d.delete_file_id, d.path, d.path_is_relative, d.delete_count \
+     FROM ducklake_data_file f LEFT JOIN ducklake_delete_file d \
+       ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL \
+     WHERE f.table_id = $1 AND f.end_snapshot IS NULL ORDER BY f.data_file_id";
+pub(crate) const PARTITION_VALUES: &str = "SELECT data_file_id, partition_key_index, partition_value \
+     FROM ducklake_file_partition_value WHERE table_id = $1 ORDER BY partition_key_index";
+pub(crate) const COLUMN_BOUNDS_OF_FILES: &str = "SELECT data_file_id, min_value, max_value \
+     FROM ducklake_file_column_stats WHERE table_id = $1 AND column_id = $2";
+pub(crate) const ALL_LIVE_TABLES: &str = "SELECT s.schema_name, t.table_name FROM ducklake_table t \
+     JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
+     WHERE t.end_snapshot IS NULL ORDER BY s.schema_name, t.table_name";
 pub(crate) const FILES_CHANGED_SINCE: &str = "SELECT EXISTS(SELECT 1 FROM ducklake_data_file \
      WHERE table_id = $1 AND (begin_snapshot > $2 OR end_snapshot > $2)) \
      OR EXISTS(SELECT 1 FROM ducklake_delete_file \
@@ -162,10 +188,26 @@ pub(crate) const END_FILE: &str =
     "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
 pub(crate) const FILE_BYTES: &str =
     "SELECT coalesce(max(file_size_bytes), 0) FROM ducklake_data_file WHERE data_file_id = $1";
-pub(crate) const DATA_FILE_PATH: &str =
-    "SELECT data_file_id, path, path_is_relative FROM ducklake_data_file WHERE data_file_id = $1";
 pub(crate) const SCHEDULE_DELETION: &str = "INSERT INTO ducklake_files_scheduled_for_deletion \
      (data_file_id, path, path_is_relative, schedule_start) VALUES ($1, $2, $3, $4)";
+
+/// `$1` is the data path. A renamed table has several rows, which lie in the same place.
+pub(crate) const NAMED_FILES: &str = "SELECT DISTINCT CASE WHEN NOT f.path_is_relative THEN f.path \
+       WHEN NOT t.path_is_relative THEN coalesce(t.path, '') || f.path \
+       WHEN NOT s.path_is_relative THEN coalesce(s.path, '') || coalesce(t.path, '') || f.path \
+       ELSE $1 || coalesce(s.path, '') || coalesce(t.path, '') || f.path END \
+     FROM (SELECT path, path_is_relative, table_id FROM ducklake_data_file \
+           UNION ALL SELECT path, path_is_relative, table_id FROM ducklake_delete_file) f \
+     JOIN ducklake_table t ON t.table_id = f.table_id JOIN ducklake_schema s ON s.schema_id = t.schema_id";
+pub(crate) const SCHEDULED_FILES: &str = "SELECT data_file_id, \
+       CASE WHEN path_is_relative THEN $1 || path ELSE path END, schedule_start \
+     FROM ducklake_files_scheduled_for_deletion ORDER BY schedule_start, data_file_id";
+pub(crate) const DELETE_LOST_MACRO_IMPLEMENTATIONS: &str = "DELETE FROM ducklake_macro_impl \
+     WHERE macro_id NOT IN (SELECT macro_id FROM ducklake_macro)";
+pub(crate) const DELETE_LOST_MACRO_PARAMETERS: &str = "DELETE FROM ducklake_macro_parameters \
+     WHERE macro_id NOT IN (SELECT macro_id FROM ducklake_macro)";
+pub(crate) const DELETE_LOST_NAME_MAPPINGS: &str = "DELETE FROM ducklake_name_mapping \
+     WHERE mapping_id NOT IN (SELECT mapping_id FROM ducklake_column_mapping)";
 
 pub(crate) const LIVE_DELETE_FILE: &str = "SELECT delete_file_id FROM ducklake_delete_file \
      WHERE table_id = $1 AND data_file_id = $2 AND end_snapshot IS NULL";
@@ -175,8 +217,6 @@ pub(crate) const INSERT_DELETE_FILE: &str = "INSERT INTO ducklake_delete_file \
      (delete_file_id, table_id, begin_snapshot, end_snapshot, data_file_id, path, path_is_relative, format, \
       delete_count, file_size_bytes, footer_size, encryption_key, partial_max) \
      VALUES ($1, $2, $3, NULL, $4, $5, $6, 'parquet', $7, $8, $9, NULL, NULL)";
-pub(crate) const DELETE_FILES_OF: &str =
-    "SELECT delete_file_id, path, path_is_relative FROM ducklake_delete_file WHERE data_file_id = $1";
 pub(crate) const LIVE_ROWS_IN_FILES: &str = "SELECT coalesce(sum(f.record_count), 0) - \
      coalesce(sum((SELECT sum(d.delete_count) FROM ducklake_delete_file d \
                    WHERE d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL)), 0) \

@@ -64,6 +64,12 @@ impl Table {
         Ok(statement.query_row([id], Self::from_row).optional()?)
     }
 
+    /// The table with this id as it was last, whether it is live or not.
+    pub(crate) fn that_was(connection: &Connection, id: i64) -> Result<Option<Self>> {
+        let mut statement = connection.prepare_cached(sql::FIND_TABLE_THAT_WAS)?;
+        Ok(statement.query_row([id], Self::from_row).optional()?)
+    }
+
     /// The live table with this id, or a conflict: whoever asks had seen it.
     pub(crate) fn still_there(connection: &Connection, id: i64) -> Result<Self> {
         Self::with_id(connection, id)?

@@ -1,11 +1,23 @@
 //! Times as DuckLake writes them.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use pintail_types::Micros;
+
+/// Now, by the clock that catalogs stamp snapshots and files with.
+pub fn catalog_now() -> Micros {
+    Utc::now().timestamp_micros()
+}
 
 /// Now, as `ducklake_snapshot.snapshot_time` has it: UTC with microseconds, the fraction without
 /// trailing zeros, and the offset as `+00`.
 pub(crate) fn snapshot_time() -> String {
     format_time(&Utc::now().naive_utc())
+}
+
+/// The time that a catalog's text says; `None` when it is no time with an offset.
+pub(crate) fn parse_time(text: &str) -> Option<Micros> {
+    let parsed = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
+    Some(parsed.timestamp_micros())
 }
 
 fn format_time(time: &chrono::NaiveDateTime) -> String {

@@ -454,6 +454,7 @@ impl MetadataWriter for Writer {
                 compaction::apply(commit, &table, data_path, base_snapshot, sources, outputs, retirement)?;
                 Ok(table.schema_id)
             })?;
+        self.catalog.note_rewrite();
         Ok(CommitIds { snapshot_id, schema_id, table_id })
     }
 

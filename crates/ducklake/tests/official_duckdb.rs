@@ -4,13 +4,15 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use common::{Lake, rows, spec};
 use datafusion_ducklake::{DuckLakeTable, MergeOptions, RewriteOptions};
-use pintail_ducklake::{Catalog, CatalogOptions, CommitExtras, ViewSpec};
+use pintail_ducklake::{Catalog, CatalogOptions, CommitExtras, Expiry, Needed, ViewSpec, catalog_now};
+use pintail_types::SnapshotId;
 use tempfile::TempDir;
 
 /// The interpreter that has DuckDB and its extensions.
@@ -246,4 +248,133 @@ async fn rows_that_duckdb_inlined_are_read_in_every_type() {
     assert_eq!(lake.query(query).await, inlined);
     lake.run("DELETE FROM lake.main.kinds WHERE id = 2").await;
     assert_eq!(lake.query("SELECT count(*), max(whole) FROM lake.main.kinds").await, ["2|inf"]);
+}
+
+/// Every row of every table of a catalog, but the times at which files were listed for deletion.
+fn content(catalog: &std::path::Path) -> BTreeMap<String, BTreeSet<String>> {
+    let connection = rusqlite::Connection::open(catalog).unwrap();
+    let mut names = connection
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ducklake%'")
+        .unwrap();
+    let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut content = BTreeMap::new();
+    for name in names {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {name}")).unwrap();
+        let kept: Vec<usize> = (0..statement.column_count())
+            .filter(|column| statement.column_name(*column).unwrap() != "schedule_start")
+            .collect();
+        let rows = statement.query_map([], |row| {
+            let value = |column: &usize| {
+                row.get::<_, rusqlite::types::Value>(*column).map(|value| format!("{value:?}"))
+            };
+            Ok(kept.iter().map(value).collect::<Result<Vec<_>, _>>()?.join("|"))
+        });
+        content.insert(name.clone(), rows.unwrap().map(Result::unwrap).collect());
+    }
+    content
+}
+
+/// A lake with everything in it that an expiry has to look at: files that came and went, deletes in files and in the
+/// catalog, tables and views that were renamed, altered and dropped.
+async fn a_lake_with_a_past() -> Lake {
+    let lake = Lake::new();
+    for part in 0..3 {
+        lake.append_rows(part * 20, 20).await;
+    }
+    for part in 0..2 {
+        lake.append_rows(400 + part * 2, 2).await;
+    }
+    lake.duckdb_writes(&["delete", "2", "15"]);
+    lake.duckdb_writes(&["delete", "30", "2"]);
+    for id in 55..58 {
+        lake.run(&format!("DELETE FROM lake.main.calls WHERE id = {id}")).await;
+    }
+    lake.duckdb_writes(&["insert", "100", "4"]);
+    lake.duckdb_writes(&["create", "gone"]);
+    lake.duckdb_writes(&["kinds"]);
+    for statement in [
+        "ALTER TABLE lake.main.gone RENAME TO gone_soon",
+        "ALTER TABLE lake.main.gone_soon RENAME TO really_gone",
+        "DELETE FROM lake.main.really_gone WHERE id < 50",
+        "CREATE VIEW lake.main.seen AS SELECT 1 AS x",
+        "DROP VIEW lake.main.seen",
+        "COMMENT ON TABLE lake.main.really_gone IS 'not for long'",
+        "DROP TABLE lake.main.really_gone",
+        "DROP TABLE lake.main.kinds",
+        "CREATE SCHEMA lake.old",
+        "CREATE TABLE lake.old.t AS SELECT 1 AS id",
+        "ALTER TABLE lake.main.calls ADD COLUMN more INTEGER DEFAULT 7",
+    ] {
+        lake.duckdb_writes(&["sql", statement]);
+    }
+    lake.duckdb_writes(&["sql", "DROP SCHEMA lake.old CASCADE"]);
+    assert!(lake.merge().await);
+    lake.append_rows(200, 5).await;
+    lake
+}
+
+/// Nobody reads any snapshot but the newest.
+fn nobody(lake: &Lake) -> Needed {
+    Needed { from: lake.catalog.newest_snapshot().unwrap(), snapshots: BTreeSet::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_of_ours_leaves_the_catalog_that_duckdb_would_leave() {
+    let lake = a_lake_with_a_past().await;
+    let copy = lake.directory.path().join("copy.sqlite");
+    rusqlite::Connection::open(lake.path())
+        .unwrap()
+        .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
+    assert_eq!(content(&copy), content(&lake.path()));
+
+    let expired = lake.catalog.expire_snapshots(&Expiry::OlderThan(catalog_now()), &nobody(&lake)).unwrap();
+    let theirs: usize = duckdb(&copy, &["expire"]).trim().parse().unwrap();
+    assert_eq!(expired.snapshots.len(), theirs);
+    // What was dropped, and delete files that gave way to newer ones.
+    assert!(expired.files >= 4 && expired.bytes > 0, "{expired:?}");
+    let (ours, theirs) = (content(&lake.path()), content(&copy));
+    for (table, rows) in &theirs {
+        assert_eq!(ours.get(table), Some(rows), "{table}");
+    }
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    lake.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_and_cleanup_of_ours_keep_every_snapshot_that_is_left() {
+    let lake = a_lake_with_a_past().await;
+    let history: BTreeMap<String, Option<u64>> = serde_json::from_str(&lake.duckdb(&["history"])).unwrap();
+    let ids: Vec<i64> = lake.catalog.snapshots().unwrap().iter().map(|snapshot| snapshot.id.0).collect();
+    // Every third one stays, and one of the others because somebody reads it.
+    let wanted: Vec<_> = ids.iter().filter(|id| *id % 3 != 0).map(|id| SnapshotId(*id)).collect();
+    let read = SnapshotId(4);
+    let needed = Needed { snapshots: BTreeSet::from([read]), ..nobody(&lake) };
+    let expired = lake.catalog.expire_snapshots(&Expiry::Snapshots(wanted.clone()), &needed).unwrap();
+    assert!(expired.needed >= 1 && !expired.snapshots.contains(&read), "{expired:?}");
+    lake.assert_sound();
+
+    let known = lake.catalog.known_files().unwrap();
+    assert!(!known.scheduled.is_empty() && known.scheduled.iter().all(|file| file.since.is_some()));
+    for file in &known.scheduled {
+        assert!(!known.named.contains(&file.path), "{file:?}");
+        std::fs::remove_file(&file.path).unwrap();
+    }
+    let gone: Vec<i64> = known.scheduled.iter().map(|file| file.id).collect();
+    lake.catalog.unschedule(&gone).unwrap();
+    assert!(lake.catalog.known_files().unwrap().scheduled.is_empty());
+
+    let left: BTreeMap<String, Option<u64>> = serde_json::from_str(&lake.duckdb(&["history"])).unwrap();
+    assert!(left.len() > 3 && left.contains_key("4"), "{left:?}");
+    for (snapshot, rows) in &left {
+        assert_eq!(history.get(snapshot), Some(rows), "{snapshot}");
+    }
+    lake.assert_sound();
+    lake.append_rows(300, 5).await;
+    lake.duckdb_writes(&["insert", "310", "20"]);
+    let newest = Expiry::OlderThan(catalog_now());
+    lake.catalog.expire_snapshots(&newest, &nobody(&lake)).unwrap();
+    lake.duckdb_writes(&["cleanup"]);
+    lake.assert_sound();
+    assert_eq!(lake.duckdb(&["history"]).matches(':').count(), 1);
 }

@@ -21,6 +21,7 @@ use crate::dialect::DEFAULT_SCHEMA;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::long_text;
+use crate::maintenance::MaintenanceTable;
 use crate::node::NodeFacts;
 use crate::registry::QueryRegistry;
 use crate::relations::ForeignRelations;
@@ -99,6 +100,9 @@ impl Engine {
         let registry = Arc::new(QueryRegistry::new(options.max_queries, options.stall_timeout, clock));
         let system = Arc::new(SystemTables::default());
         system.register(Arc::new(QueriesTable { registry: Arc::clone(&registry) }));
+        if let Some(maintainer) = storage.maintainer() {
+            system.register(Arc::new(MaintenanceTable(maintainer)));
+        }
         Ok(Arc::new(Self {
             storage,
             catalogs,

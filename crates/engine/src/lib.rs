@@ -5,6 +5,7 @@
 //!
 //! - Statements are let through by their syntax tree: those that read, and those that change user tables or a setting
 //!   of the session. Nothing reads files of the machine.
+//! - Procedures (`CALL system.…`) are for admins, and read no more of the tree than names and literals.
 //! - Who may change tables is decided at every plan and every execution; an execution changes all it says or nothing.
 //! - What a session's principal may not see does not exist in its catalogs.
 //! - All scans of one execution read one moment of the lake.
@@ -25,6 +26,7 @@ mod grammar;
 mod kept_plan;
 mod like;
 mod long_text;
+mod maintenance;
 mod metadata;
 mod missing;
 mod node;
@@ -52,6 +54,7 @@ mod wire;
 pub use dialect::MAX_SQL_BYTES;
 pub use engine::{Engine, EngineOptions};
 pub use like::like;
+pub use maintenance::{Maintainer, maintenance_rows, parse_age};
 pub use metadata::{TABLE_TYPES, TableFilter, TableInfo};
 pub use node::{Health, NodeFacts};
 pub use registry::{MAX_HISTORY, MAX_QUEUED, QueryInfo, QueryRegistry, QueryState};

@@ -174,7 +174,12 @@ pub(crate) fn position(identifier: &Ident) -> Option<Position> {
     (start.line > 0).then_some(Position { line: start.line, column: start.column })
 }
 
-fn with_suggestion(message: String, name: &str, others: impl IntoIterator<Item = String>) -> String {
+/// `message`, and the name that may have been meant.
+pub(crate) fn with_suggestion(
+    message: String,
+    name: &str,
+    others: impl IntoIterator<Item = String>,
+) -> String {
     let by_distance = others.into_iter().map(|other| (levenshtein(name, &other), other));
     match by_distance.min() {
         // Less than half of the name is another one.

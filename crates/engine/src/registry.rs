@@ -135,6 +135,11 @@ impl QueryRegistry {
         }
     }
 
+    /// What time it is for queries.
+    pub(crate) fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
     /// The queries that `principal` may see, oldest first: its own, or all for an admin.
     pub fn list(&self, principal: &Principal) -> Vec<QueryInfo> {
         let listed = self.listed.lock();

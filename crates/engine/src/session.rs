@@ -18,6 +18,7 @@ use pintail_types::{QueryId, Result};
 use crate::catalog::{SessionCatalogs, visible};
 use crate::engine::Engine;
 use crate::functions::Caller;
+use crate::maintenance::Call;
 use crate::past::PastCatalogs;
 use crate::registry::ActiveQuery;
 use crate::statement::Statement;
@@ -105,6 +106,15 @@ impl Session {
     /// exist; `Unsupported` for plans that read files or change something.
     pub async fn substrait(&self, plan: &[u8]) -> Result<Statement> {
         Statement::of_substrait(self.clone(), plan).await
+    }
+
+    /// Plans `CALL system.vacuum(expire_older_than)`.
+    ///
+    /// # Errors
+    /// `Invalid` for text that is no length of time, `Forbidden` for who is no admin.
+    pub async fn vacuum(&self, expire_older_than: Option<&str>) -> Result<Statement> {
+        let call = Call::vacuum(expire_older_than)?;
+        Statement::of_call(self.clone(), call, "CALL system.vacuum").await
     }
 
     /// Who asks.

@@ -14,6 +14,8 @@ use pintail_lake::{
 };
 use pintail_types::{Error, Result, SnapshotId};
 
+use crate::maintenance::{LakeMaintainer, Maintainer};
+
 /// A catalog of tables, as sessions see it.
 #[derive(Debug, Clone)]
 pub struct StorageCatalog {
@@ -99,6 +101,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// What statements write to; none if all tables can only be read.
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {
+        None
+    }
+
+    /// What keeps the tables in shape; none if they need nothing.
+    fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
         None
     }
 }
@@ -195,6 +202,10 @@ impl Storage for LakeStorage {
 
     fn writer(&self) -> Option<Arc<dyn TableWriter>> {
         Some(Arc::new(self.clone()))
+    }
+
+    fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
+        Some(Arc::new(LakeMaintainer(Arc::clone(&self.0))))
     }
 }
 

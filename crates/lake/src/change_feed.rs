@@ -155,11 +155,6 @@ impl TableProvider for ChangeFeed {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        for snapshot in [self.first, self.last] {
-            let (volume, catalog) = (Arc::clone(&self.volume), self.catalog.clone());
-            let check = move || volume.expect_snapshot(&catalog, snapshot);
-            blocking("looking for a snapshot", check).await.map_err(external)?;
-        }
         let shown = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
@@ -170,6 +165,12 @@ impl TableProvider for ChangeFeed {
             places.push(0);
         }
         let scan = self.inner.scan(state, Some(&places), &[], limit).await?;
+        // Not before: a snapshot that expires while its files are looked up shows fewer than it had.
+        for snapshot in [self.first, self.last] {
+            let (volume, catalog) = (Arc::clone(&self.volume), self.catalog.clone());
+            let check = move || volume.expect_snapshot(&catalog, snapshot);
+            blocking("looking for a snapshot", check).await.map_err(external)?;
+        }
         let mut expressions = Vec::with_capacity(shown.fields().len());
         for (index, field) in shown.fields().iter().enumerate() {
             expressions.push((column_as(state, &scan.schema(), index, field)?, field.name().clone()));

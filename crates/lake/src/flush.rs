@@ -92,6 +92,7 @@ fn commit(
     position: JournalPosition,
     batch_rows: usize,
 ) -> Result<(usize, SnapshotId)> {
+    let _write = volume.writes.begin();
     let (head, _) = volume.head()?;
     let mut appends = Vec::with_capacity(sealed.len());
     for (table, batches) in sealed {

@@ -21,6 +21,7 @@ use crate::cut::Cut;
 use crate::flush::{self, FlushReport, MAIN};
 use crate::hot::{Generation, HotBuffer};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
+use crate::maintenance::Maintenance;
 use crate::options::LakeOptions;
 use crate::table::LakeTable;
 use crate::views;
@@ -91,7 +92,10 @@ pub struct Lake {
     flush_wanted: Notify,
     room: Notify,
     stopping: AtomicBool,
+    stop_wanted: Notify,
     flusher: Mutex<Option<JoinHandle<()>>>,
+    maintainer: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) maintenance: Maintenance,
 }
 
 #[derive(Debug)]
@@ -143,7 +147,10 @@ impl Lake {
             flush_wanted: Notify::new(),
             room: Notify::new(),
             stopping: AtomicBool::new(false),
+            stop_wanted: Notify::new(),
             flusher: Mutex::default(),
+            maintainer: Mutex::default(),
+            maintenance: Maintenance::default(),
             options,
         }))
     }
@@ -256,10 +263,28 @@ impl Lake {
         }
     }
 
-    /// Starts the flusher.
+    /// Starts the flusher, and what keeps the lake in shape.
     pub fn start(self: &Arc<Self>) {
         let flusher = tokio::spawn(Arc::clone(self).run_flusher());
         *self.flusher.lock() = Some(flusher);
+        if let Some(interval) = self.options.maintenance.interval.filter(|_| !self.options.read_only) {
+            *self.maintainer.lock() = Some(tokio::spawn(Arc::clone(self).run_maintenance(interval)));
+        }
+    }
+
+    /// What time it is for the lake.
+    pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Whether the lake is to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Returns when the lake is to stop.
+    pub(crate) async fn stop_wanted(&self) {
+        self.stop_wanted.notified().await;
     }
 
     async fn run_flusher(self: Arc<Self>) {
@@ -345,9 +370,13 @@ impl Lake {
     pub async fn stop(self: &Arc<Self>) -> Result<()> {
         self.stopping.store(true, Ordering::SeqCst);
         self.flush_wanted.notify_one();
-        let flusher = self.flusher.lock().take();
+        self.stop_wanted.notify_one();
+        let (flusher, maintainer) = (self.flusher.lock().take(), self.maintainer.lock().take());
         if let Some(flusher) = flusher {
             flusher.await.map_err(|error| Error::internal("the flusher panicked").with_source(error))?;
+        }
+        if let Some(maintainer) = maintainer {
+            maintainer.await.map_err(|error| Error::internal("maintenance panicked").with_source(error))?;
         }
         let last = self.flush().await;
         let lake = Arc::clone(self);
@@ -364,10 +393,12 @@ impl Lake {
     /// # Errors
     /// When the catalog can't be read.
     pub async fn cut(self: &Arc<Self>) -> Result<Arc<Cut>> {
+        let pin = Arc::new(self.volume.pins.hold(self.volume.newest_seen()));
         let hot = self.hot.cut();
         let lake = Arc::clone(self);
         let (snapshot, flushed) = blocking("reading the catalog's head", move || lake.volume.head()).await?;
-        Ok(Arc::new(Cut { hot, snapshot, flushed }))
+        pin.settle(snapshot);
+        Ok(Arc::new(Cut { hot, snapshot, flushed, _pin: Some(pin) }))
     }
 
     /// The telemetry tables that have rows in memory.

@@ -18,15 +18,18 @@ pub mod journal;
 mod lake;
 mod lookup_exec;
 mod lookup_scans;
+mod maintenance;
 mod new_file;
 mod options;
 mod parquet_files;
+mod pins;
 mod row_index;
 mod rows;
 mod table;
 mod user_tables;
 mod views;
 mod volume;
+mod writes;
 
 pub use barrier::{Intake, RowSource};
 pub use catalog::LakeCatalog;
@@ -39,6 +42,10 @@ pub use hot_rows_exec::HotRowsExec;
 pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};
 pub use lake::{Lake, LakeStats, LastCommit};
 pub use lookup_exec::LookupExec;
+pub use maintenance::{
+    Done, MAX_STEPS, MaintenanceOptions, MaintenanceStep, MaintenanceTask, MergeOptions, Retention,
+    RetentionUnit, StepState,
+};
 pub use options::LakeOptions;
 pub use row_index::fresh_file_scan;
 pub use user_tables::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::hot::HotBufferOptions;
 use crate::journal::JournalOptions;
+use crate::maintenance::MaintenanceOptions;
 
 /// Where a lake lies and how it takes rows.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct LakeOptions {
     pub flush_interval: Duration,
     /// Rows handed to the Parquet writer at once.
     pub batch_size: usize,
+    /// How it keeps itself in shape.
+    pub maintenance: MaintenanceOptions,
 }
 
 impl LakeOptions {
@@ -46,6 +49,7 @@ impl LakeOptions {
             hot_buffer: HotBufferOptions::default(),
             flush_interval: Duration::from_secs(60),
             batch_size: 10_000,
+            maintenance: MaintenanceOptions::default(),
         }
     }
 

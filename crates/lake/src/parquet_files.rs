@@ -72,7 +72,7 @@ pub(crate) fn write(
         root: data_path,
         directory: PathBuf::from(&target.directory),
         schema: with_field_ids(schema, &target.column_ids),
-        properties: properties(),
+        properties: telemetry_properties().build(),
         column_ids: &target.column_ids,
         batch_rows,
     };
@@ -132,7 +132,8 @@ pub(crate) fn lake_properties() -> WriterPropertiesBuilder {
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
 }
 
-fn properties() -> WriterProperties {
+/// How files of telemetry tables are written.
+pub(crate) fn telemetry_properties() -> WriterPropertiesBuilder {
     let mut properties = lake_properties();
     for (column, encoding) in UNIQUE_COLUMNS {
         let column = ColumnPath::from(column);
@@ -145,7 +146,7 @@ fn properties() -> WriterProperties {
         properties =
             properties.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Chunk);
     }
-    properties.build()
+    properties
 }
 
 /// Keeps the finished pages of a row group in memory, each in no more than it needs: the writer hands them over

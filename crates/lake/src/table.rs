@@ -92,13 +92,6 @@ impl LakeTable {
     /// The moment to be read, and whether the plan has to keep it.
     async fn cut(&self, state: &dyn Session) -> Result<(Arc<Cut>, Option<Arc<Cut>>)> {
         if let Some(past) = &self.past {
-            let (lake, snapshot) = (Arc::clone(&self.lake), past.snapshot);
-            let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
-            let check = move || {
-                lake.volume.expect_snapshot(lake.name(), snapshot)?;
-                lake.volume.expect_past(&table, snapshot)
-            };
-            blocking("looking for a snapshot", check).await?;
             return Ok((Arc::clone(past), None));
         }
         if let Some(pinned) = state.config().get_extension::<Cut>() {
@@ -106,6 +99,19 @@ impl LakeTable {
         }
         let own = self.lake.cut().await?;
         Ok((Arc::clone(&own), Some(own)))
+    }
+
+    /// Says when the snapshot of the past whose files were just looked up was not there all the while: a snapshot
+    /// that expires meanwhile shows fewer files than it had, and one that is gone never comes back.
+    async fn check_past(&self) -> Result<()> {
+        let Some(past) = &self.past else { return Ok(()) };
+        let (lake, snapshot) = (Arc::clone(&self.lake), past.snapshot);
+        let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
+        let check = move || {
+            lake.volume.expect_past(&table, snapshot)?;
+            lake.volume.expect_snapshot(lake.name(), snapshot)
+        };
+        blocking("looking for a snapshot", check).await
     }
 
     /// The files of the cut, projected to `columns`.
@@ -246,6 +252,7 @@ impl TableProvider for LakeTable {
         if only_files || may_hold(state, &self.lake.volume.name, filters)? {
             inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
         }
+        self.check_past().await.map_err(external)?;
         match inputs.len() {
             0 => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(columns)?)))),
             1 => Ok(inputs.remove(0)),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use datafusion::datasource::TableProvider;
@@ -16,7 +17,9 @@ use crate::durable_store::DurableLocalStore;
 use crate::lake::blocking;
 use crate::lookup_scans::KeptLookups;
 use crate::options::LakeOptions;
+use crate::pins::Pins;
 use crate::row_index::RowIndexes;
+use crate::writes::Writes;
 
 /// How long a commit of ours waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +52,12 @@ pub(crate) struct Volume {
     /// Where metadata is read on behalf of threads that block; a replay is such a thread.
     pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
+    /// What running queries read.
+    pub(crate) pins: Pins,
+    /// What is being written by this process.
+    pub(crate) writes: Writes,
+    /// The newest snapshot that was ever read.
+    newest: AtomicI64,
     pub(crate) provider: Arc<dyn MetadataProvider>,
     /// Where the rows of calls are in the files.
     pub(crate) row_indexes: RowIndexes,
@@ -81,6 +90,9 @@ impl Volume {
             runtime,
             position_key,
             provider,
+            pins: Pins::default(),
+            writes: Writes::default(),
+            newest: AtomicI64::new(0),
             row_indexes: RowIndexes::default(),
             cache: Mutex::default(),
         })
@@ -89,11 +101,17 @@ impl Volume {
     /// The head snapshot and the journal position that it reaches, of one moment.
     pub(crate) fn head(&self) -> Result<(SnapshotId, JournalPosition)> {
         let Head { snapshot, value, .. } = self.catalog.head(&self.position_key)?;
+        self.newest.fetch_max(snapshot.0, Ordering::AcqRel);
         let Some(text) = value else { return Ok((snapshot, JournalPosition(0))) };
         let position = text.parse().map_err(|_| {
             Error::corrupt(format!("ducklake_metadata: {} is '{text}', not a position", self.position_key))
         })?;
         Ok((snapshot, JournalPosition(position)))
+    }
+
+    /// The newest snapshot that was ever read: the head is that one or a later one.
+    pub(crate) fn newest_seen(&self) -> SnapshotId {
+        SnapshotId(self.newest.load(Ordering::Acquire))
     }
 
     /// The key under which a commit records the journal position.
@@ -107,16 +125,17 @@ impl Volume {
         snapshot: SnapshotId,
         with: impl FnOnce(&mut KeptLookups) -> T,
     ) -> T {
-        with(&mut self.cache.lock().at(snapshot.0).lookups)
+        with(&mut self.cache.lock().at(snapshot.0, self.catalog.rewrites()).lookups)
     }
 
     /// What a snapshot holds.
     pub(crate) fn listing(&self, snapshot: SnapshotId) -> Result<Arc<Listing>> {
-        if let Some(listing) = &self.cache.lock().at(snapshot.0).listing {
+        let rewrites = self.catalog.rewrites();
+        if let Some(listing) = &self.cache.lock().at(snapshot.0, rewrites).listing {
             return Ok(Arc::clone(listing));
         }
         let listing = Arc::new(self.read_listing(snapshot)?);
-        self.cache.lock().at(snapshot.0).listing = Some(Arc::clone(&listing));
+        self.cache.lock().at(snapshot.0, rewrites).listing = Some(Arc::clone(&listing));
         Ok(listing)
     }
 
@@ -143,7 +162,7 @@ impl Volume {
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         let key = TableName { schema: schema.to_owned(), name: name.to_owned() };
-        if let Some(table) = self.cache.lock().at(snapshot.0).tables.get(&key) {
+        if let Some(table) = self.cache.lock().at(snapshot.0, self.catalog.rewrites()).tables.get(&key) {
             return Ok(Some(Arc::clone(table)));
         }
         let volume = Arc::clone(self);
@@ -158,6 +177,7 @@ impl Volume {
         key: TableName,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         use datafusion::catalog::CatalogProvider as _;
+        let rewrites = self.catalog.rewrites();
         let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(&self.provider), snapshot.0)
             .map_err(|error| from_ducklake("the catalog can't be read", error))?;
         let Some(schema) = catalog.schema(&key.schema) else { return Ok(None) };
@@ -165,7 +185,7 @@ impl Volume {
             Error::unavailable(format!("table {key} can't be read from the catalog: {error}"))
         })?;
         let Some(table) = table else { return Ok(None) };
-        self.cache.lock().at(snapshot.0).tables.insert(key, Arc::clone(&table));
+        self.cache.lock().at(snapshot.0, rewrites).tables.insert(key, Arc::clone(&table));
         Ok(Some(table))
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pintail_engine::parse_age;
 
 use crate::{commands, output};
 
@@ -30,7 +31,7 @@ enum Command {
     CheckConfig(CheckConfig),
     /// Make a line of identity.users_file; the password is read from standard input.
     HashPassword(HashPassword),
-    /// Look at a lake on disk, with or without a running server.
+    /// Look at a lake on disk and keep it in shape, with or without a running server.
     #[command(subcommand)]
     Lake(Lake),
 }
@@ -76,6 +77,19 @@ pub(crate) struct Sql {
     /// The server: grpc://HOST:PORT, or grpc+tls://HOST:PORT for TLS
     #[arg(long, env = "PINTAIL_URL", default_value = "grpc://127.0.0.1:50055")]
     pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) access: ServerAccess,
+    /// A statement; may be given several times
+    #[arg(short = 'e', long = "execute", required = true, value_name = "SQL")]
+    pub(crate) execute: Vec<String>,
+    /// How results are written
+    #[arg(long, short, value_enum, default_value_t = OutputForm::Table)]
+    pub(crate) output: OutputForm,
+}
+
+/// Who asks a server, and how the two trust each other.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerAccess {
     /// The bearer token
     #[arg(long, env = "PINTAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
@@ -94,12 +108,6 @@ pub(crate) struct Sql {
     /// The certificate's private key (PEM)
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// A statement; may be given several times
-    #[arg(short = 'e', long = "execute", required = true, value_name = "SQL")]
-    pub(crate) execute: Vec<String>,
-    /// How results are written
-    #[arg(long, short, value_enum, default_value_t = OutputForm::Table)]
-    pub(crate) output: OutputForm,
 }
 
 /// How `pintail sql` writes a result.
@@ -142,6 +150,58 @@ pub(crate) enum Lake {
     Snapshots(LakePlace),
     /// Check the catalog and its files; only reads
     Fsck(LakePlace),
+    /// Merge small files, and leave deleted rows out of them
+    Compact {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// Only this table: its name in schema main, or SCHEMA.TABLE
+        #[arg(long)]
+        table: Option<String>,
+        /// Only this volume
+        #[arg(long)]
+        volume: Option<String>,
+    },
+    /// Take old snapshots out of the catalog
+    Expire {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// How old, such as '7 days'; else as configured
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<String>,
+    },
+    /// Delete files that no snapshot needs, and files that the catalog does not know
+    Cleanup {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// For how long already, such as '1 hour'; else the configured grace
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<String>,
+    },
+    /// Remove rows that are older than they are to be kept
+    Retention {
+        #[command(flatten)]
+        lake: MaintainedLake,
+    },
+    /// All of these, one after the other
+    Vacuum {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// How old snapshots expire and their files are deleted, such as '7 days'; else as configured
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        expire_older_than: Option<String>,
+    },
+}
+
+/// A lake that is changed: through its server if one runs, else by this process.
+#[derive(Debug, Args)]
+pub(crate) struct MaintainedLake {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// The running server; else the address in the configuration
+    #[arg(long, env = "PINTAIL_URL")]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: ServerAccess,
 }
 
 /// Which lake, and how to speak of it.
@@ -153,6 +213,11 @@ pub(crate) struct LakePlace {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A length of time, kept as it was written: a server is told so.
+fn age(text: &str) -> Result<String, String> {
+    parse_age("AGE", text).map(|_| text.to_owned()).map_err(|error| error.message().to_owned())
 }
 
 /// Does what the command line says.

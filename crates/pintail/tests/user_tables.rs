@@ -284,6 +284,12 @@ fn check_kinds(site: &Site, table: &str, kinds: &[&Kind]) {
     agree("DuckDB put its rows into files", &[10, 11, 12, 30, 31, 32, 40, 41, 42]);
     site.duckdb("CALL ducklake_merge_adjacent_files('lake')", "SELECT 1");
     agree("DuckDB merged files", &[10, 11, 12, 30, 31, 32, 40, 41, 42]);
+    site.pintail(&format!("INSERT INTO {table} SELECT id + 10{columns} FROM {table} WHERE id >= 40"));
+    let merged = &site.server.query(&format!("CALL system.compact('{table}')"))[0];
+    assert!(merged["message"].as_str().unwrap().ends_with("files became 1"), "{merged}");
+    agree("we merged files", &[10, 11, 12, 30, 31, 32, 40, 41, 42, 50, 51, 52]);
+    site.pintail(&format!("UPDATE {table} SET id = id + 100 WHERE id >= 50"));
+    agree("we rewrote merged rows", &[10, 11, 12, 30, 31, 32, 40, 41, 42, 150, 151, 152]);
 }
 
 #[test]
@@ -400,6 +406,7 @@ const TURNS: &[(Who, &str, &str)] = &[
     (DuckDb, "CALL ducklake_flush_inlined_data('lake')", ""),
     (DuckDb, "CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)", ""),
     (DuckDb, "CALL ducklake_merge_adjacent_files('lake')", ""),
+    (Pintail, "CALL system.compact('t')", ""),
     (
         Pintail,
         "DELETE FROM t WHERE title = 'new'",
@@ -408,6 +415,13 @@ const TURNS: &[(Who, &str, &str)] = &[
             {"id":14,"title":"n","ok":1,"note":14}]"#,
     ),
     (DuckDb, "CALL ducklake_expire_snapshots('lake', older_than => now())", ""),
+    (
+        Pintail,
+        "CALL system.vacuum('0 seconds')",
+        r#"[{"id":9,"title":null,"ok":1,"note":null},{"id":10,"title":"j","ok":1,"note":null},
+            {"id":12,"title":"l","ok":1,"note":null},{"id":13,"title":"m","ok":null,"note":13},
+            {"id":14,"title":"n","ok":1,"note":14}]"#,
+    ),
     (Pintail, "TRUNCATE TABLE t", "[]"),
 ];
 

@@ -16,6 +16,7 @@ mod metrics;
 mod node_api;
 mod query;
 mod reply;
+mod vacuum;
 
 use std::time::Duration;
 

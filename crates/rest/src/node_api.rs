@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /query` `{"sql": …}` | `{"success": true, "data": [{column: value}], "count": n}` |
 //! | `POST /api/v4/node/query` `{"sql": …}` | `{"columns": [name], "data": [{column: value}], "count": n}` |
+//! | `POST /vacuum?expire_older_than=…`, `POST /api/v4/node/vacuum` `{"expire_older_than": …}` | what was done to the lake, a step each |
 //! | `GET /api/v4/node/stats` | `{"running", "address", "volumes_count", "volumes"}` |
 //! | `GET /health` | whether data is safe; 503 when it is not |
 //!
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::query::{query, query_with_columns};
 use crate::reply::{Failure, method_not_allowed, no_such_path};
+use crate::vacuum::vacuum;
 use crate::{LIMITS, health};
 
 /// The listener's name in the ready file; queries are listed under it.
@@ -76,6 +78,8 @@ fn router(node: Arc<Node>) -> Router {
         .route("/query", post(query))
         .route("/api/v4/node/query", post(query_with_columns))
         .route("/api/v4/node/stats", get(stats))
+        .route("/vacuum", post(vacuum))
+        .route("/api/v4/node/vacuum", post(vacuum))
         .route_layer(from_fn_with_state(Arc::clone(&node), let_in))
         .route("/health", get(|State(node): State<Arc<Node>>| async move { health::answer(&node.engine) }))
         .fallback(no_such_path)

@@ -119,19 +119,25 @@ async fn changed(statement: &Statement, shape: Shape) -> Result<Response<Body>, 
 
 /// The statement of a request.
 async fn read_sql(request: Request) -> Result<String, Failure> {
+    let body = read_body(request).await?;
+    let request: QueryRequest = serde_json::from_slice(&body).map_err(|error| {
+        Error::invalid(format!("the body must be JSON such as {{\"sql\": \"SELECT 1\"}}: {error}"))
+    })?;
+    Ok(request.sql)
+}
+
+/// The body of a request.
+pub(crate) async fn read_body(request: Request) -> Result<Bytes, Failure> {
     let body = timeout(BODY_TIMEOUT, to_bytes(request.into_body(), MAX_BODY_BYTES)).await.map_err(|_| {
         let seconds = BODY_TIMEOUT.as_secs();
         let error = Error::deadline_exceeded(format!("the request's body took longer than {seconds} s"));
         Failure::with_status(StatusCode::REQUEST_TIMEOUT, error)
     })?;
-    let body = body.map_err(|error| {
+    body.map_err(|error| {
         let too_long = format!("the request's body is cut off or longer than {MAX_BODY_BYTES} bytes");
-        Failure::with_status(StatusCode::PAYLOAD_TOO_LARGE, Error::invalid(too_long).with_source(error))
-    })?;
-    let request: QueryRequest = serde_json::from_slice(&body).map_err(|error| {
-        Error::invalid(format!("the body must be JSON such as {{\"sql\": \"SELECT 1\"}}: {error}"))
-    })?;
-    Ok(request.sql)
+        let error = Error::invalid(too_long).with_source(error);
+        Failure::with_status(StatusCode::PAYLOAD_TOO_LARGE, error)
+    })
 }
 
 fn push_head(out: &mut Vec<u8>, shape: Shape, names: &[String]) -> Result<()> {

@@ -26,6 +26,7 @@ use pintail_types::{Error, Result, reason};
 use crate::chains;
 use crate::error::{from_datafusion, syntax_error};
 use crate::grammar::Grammar;
+use crate::maintenance::Call;
 use crate::settings::SettingChange;
 
 pub(crate) use admission::first_word;
@@ -58,6 +59,8 @@ pub(crate) enum Admitted {
     Setting(SettingChange),
     /// It changes schemas, tables, views or rows.
     Update(Parsed),
+    /// It calls a procedure.
+    Call(Call),
 }
 
 /// The one statement in `sql`, if it is of a kind that is allowed.
@@ -69,6 +72,11 @@ pub(crate) fn parse(sql: &str) -> Result<Admitted> {
     let mut statement = read(sql)?;
     if let Some(change) = setting_change(&statement)? {
         return Ok(Admitted::Setting(change));
+    }
+    if let Parsed::Statement(sql) = &statement
+        && let Sql::Call(function) = sql.as_ref()
+    {
+        return Call::of_sql(function).map(Admitted::Call);
     }
     match &statement {
         Parsed::Statement(sql) if is_update(sql) => {

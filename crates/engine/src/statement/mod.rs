@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use pintail_types::{Error, QueryId, Result};
 
 use self::query::{Query, Source};
 use crate::dialect::{Admitted, parse};
+use crate::maintenance::{Call, admit, maintenance_rows, maintenance_schema};
 use crate::parameters;
 use crate::session::Session;
 use crate::settings::SettingChange;
@@ -41,6 +44,7 @@ enum Work {
     Query(Box<Query>),
     Setting(SettingChange),
     Update(Box<Update>),
+    Call(Call),
 }
 
 impl Statement {
@@ -57,6 +61,7 @@ impl Statement {
                 Admitted::Update(parsed) => {
                     Work::Update(Box::new(Box::pin(Update::plan(session, parsed)).await?))
                 }
+                Admitted::Call(call) => admitted_call(&session, call)?,
             })
         })
         .await
@@ -70,6 +75,11 @@ impl Statement {
             Ok(Work::Query(Box::new(Query::plan(session, source).await?)))
         })
         .await
+    }
+
+    /// A call that was not made of SQL; `sql` is how it is listed.
+    pub(crate) async fn of_call(session: Session, call: Call, sql: &str) -> Result<Self> {
+        Self::plan_work(session, sql, async move |session| admitted_call(&session, call)).await
     }
 
     async fn plan_work<F: Future<Output = Result<Work>> + Send + 'static>(
@@ -102,7 +112,7 @@ impl Statement {
 
     /// Whether it changes something and has no rows: run it with [`Self::update`].
     pub fn is_update(&self) -> bool {
-        !matches!(self.0.work, Work::Query(_))
+        !matches!(self.0.work, Work::Query(_) | Work::Call(_))
     }
 
     /// Whether it changes nothing but the session: `SET`, `RESET` or `USE`.
@@ -121,7 +131,7 @@ impl Statement {
         match &self.0.work {
             Work::Query(query) => query.parameters(),
             Work::Update(update) => update.parameters(),
-            Work::Setting(_) => Arc::new(Schema::empty()),
+            Work::Setting(_) | Work::Call(_) => Arc::new(Schema::empty()),
         }
     }
 
@@ -129,6 +139,7 @@ impl Statement {
     pub fn schema(&self) -> SchemaRef {
         match &self.0.work {
             Work::Query(query) => query.schema(),
+            Work::Call(_) => wire_schema(&maintenance_schema(), self.0.session.profile()),
             Work::Setting(_) | Work::Update(_) => Arc::new(Schema::empty()),
         }
     }
@@ -159,7 +170,9 @@ impl Statement {
 
     fn change_setting(&self, parameters: Option<&RecordBatch>) -> Result<Option<u64>> {
         match &self.0.work {
-            Work::Query(_) | Work::Update(_) => Err(Error::invalid("the statement is a query")),
+            Work::Query(_) | Work::Update(_) | Work::Call(_) => {
+                Err(Error::invalid("the statement is a query"))
+            }
             Work::Setting(change) => {
                 if let Some(parameters) = parameters {
                     parameters::rows(&Schema::empty(), parameters)?;
@@ -182,7 +195,9 @@ impl Statement {
         let run = |runtime_env| async move {
             match &inner.work {
                 Work::Update(update) => update.run(runtime_env, values).await,
-                Work::Query(_) | Work::Setting(_) => Err(Error::internal("the statement changes no tables")),
+                Work::Query(_) | Work::Setting(_) | Work::Call(_) => {
+                    Err(Error::internal("the statement changes no tables"))
+                }
             }
         };
         self.0.session.run_update(self.next_id(), &self.0.sql, run).await
@@ -234,6 +249,7 @@ impl Statement {
         let start = async move {
             match &inner.work {
                 Work::Query(query) => query.start(runtime_env, values).await,
+                Work::Call(call) => call_rows(call, &inner.session).await,
                 Work::Setting(_) | Work::Update(_) => {
                     Err(Error::invalid("the statement has no rows: run it as an update"))
                 }
@@ -243,6 +259,18 @@ impl Statement {
         let stream = QueryStream::start(start, self.schema(), query, limits, engine.runtime()).await;
         stream.map_err(|error| error.of_query(id))
     }
+}
+
+fn admitted_call(session: &Session, call: Call) -> Result<Work> {
+    admit(session.principal(), session.is_read_only())?;
+    Ok(Work::Call(call))
+}
+
+/// What a call did, as rows.
+async fn call_rows(call: &Call, session: &Session) -> Result<SendableRecordBatchStream> {
+    let rows = maintenance_rows(&call.run(session).await?)?;
+    let stream = futures::stream::once(async move { Ok(rows) });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(maintenance_schema(), stream)))
 }
 
 fn unbound(count: usize) -> Error {

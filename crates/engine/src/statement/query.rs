@@ -149,6 +149,7 @@ impl Query {
         mut values: Vec<Vec<ScalarValue>>,
     ) -> Result<SendableRecordBatchStream> {
         let engine = Arc::clone(self.session.engine());
+        let moment = Arc::clone(&context);
         let start = move |row| {
             let (planned, state, context) = (Arc::clone(&planned), Arc::clone(&state), Arc::clone(&context));
             let engine = Arc::clone(&engine);
@@ -160,7 +161,8 @@ impl Query {
         if values.len() == 1
             && let Some(row) = values.pop()
         {
-            return start(row).await.map_err(|error| from_datafusion(&error));
+            let rows = start(row).await.map_err(|error| from_datafusion(&error))?;
+            return Ok(holding(rows, moment));
         }
         let schema = self.planned.lock().plan.schema();
         let all = futures::stream::iter(values).then(start).try_flatten();
@@ -198,6 +200,17 @@ impl Query {
         *self.planned.lock() = Arc::clone(&planned);
         Ok(planned)
     }
+}
+
+/// The rows. The moment that they are read at is held as long as they flow: what they are read from is not deleted
+/// before. Operators need not hold what they run in.
+fn holding(rows: SendableRecordBatchStream, moment: Arc<TaskContext>) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let rows = futures::stream::unfold((rows, moment), async |(mut rows, moment)| {
+        let batch = rows.next().await?;
+        Some((batch, (rows, moment)))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }
 
 fn same_columns(one: &Schema, other: &Schema) -> bool {

@@ -12,7 +12,7 @@ use pintail_identity::Principal;
 use pintail_lake::{Block, Lake, LakeOptions};
 use pintail_types::{ErrorKind, ManualClock, TelemetryTable};
 
-use crate::common::{column, rows};
+use crate::common::{column, rows, text_of};
 use crate::slt::HasEngine;
 
 /// 2026-11-20 10:00:00 UTC.
@@ -152,4 +152,48 @@ async fn volume_catalogs_are_for_admins() {
     assert_eq!(rows(&reader, count).await.unwrap_err().kind(), ErrorKind::NotFound);
     let named = "SELECT count(*) FROM information_schema.tables WHERE table_catalog <> 'homer_lake'";
     assert_eq!(column(&reader, named).await, ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_query_keeps_its_files_and_those_that_come_later_do_not() {
+    let bench = bench().await;
+    let session = bench.session(Principal::local());
+    for _ in 0..2 {
+        bench.receive(20_000);
+        bench.lake.flush().await.unwrap();
+    }
+    let all = "SELECT payload FROM homer_lake_default.main.hep_proto_100_default";
+    let mut running = session.statement(all).await.unwrap().execute().await.unwrap();
+    let first = running.try_next().await.unwrap().unwrap().num_rows();
+    let step = async |call: &str, column: &str| text_of(&columns(&session, call, column).await);
+    assert_eq!(step("CALL system.compact('hep_proto_100_default')", "files_in").await, ["2"]);
+    let cleanup = "CALL system.cleanup(older_than => '0 seconds')";
+    assert_eq!(step(cleanup, "message").await, ["0 files deleted; 2 kept because queries may read them"]);
+    let late = session.statement(all).await.unwrap().execute().await.unwrap();
+    let rest: usize = running.try_collect::<Vec<_>>().await.unwrap().iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(first + rest, 40_000);
+    assert_eq!(step(cleanup, "message").await, ["2 files deleted"]);
+    let late: Vec<RecordBatch> = late.try_collect().await.unwrap();
+    assert_eq!(late.iter().map(RecordBatch::num_rows).sum::<usize>(), 40_000);
+    let listed = "SELECT task || ' ' || state FROM system.maintenance ORDER BY started_at, task DESC";
+    assert_eq!(column(&session, listed).await, ["compact finished", "cleanup finished", "cleanup finished"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_cancelled_by_its_id() {
+    let bench = bench().await;
+    let session = bench.session(Principal::local());
+    let endless = "SELECT count(*) FROM generate_series(1, 1000000000000)";
+    let running = session.statement(endless).await.unwrap().execute().await.unwrap();
+    let call = format!("CALL system.cancel('{}')", running.id());
+    assert_eq!(column(&session, &call).await, ["cancel"]);
+    let error = running.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+/// One column of the rows of `sql`.
+async fn columns(session: &Session, sql: &str, column: &str) -> Vec<RecordBatch> {
+    let batches = rows(session, sql).await.unwrap();
+    let place = batches[0].schema().index_of(column).unwrap();
+    batches.iter().map(|batch| batch.project(&[place]).unwrap()).collect()
 }

@@ -127,7 +127,7 @@ fn low_level<W: Write + Send>(
 
 /// The Parquet columns of `schema`, with sixteen bytes marked as the uuid they are: without that DuckDB would
 /// read a blob.
-fn parquet_schema(schema: &SchemaRef) -> ParquetResult<SchemaDescriptor> {
+pub(crate) fn parquet_schema(schema: &SchemaRef) -> ParquetResult<SchemaDescriptor> {
     let plain = ArrowSchemaConverter::new().convert(schema)?;
     Ok(SchemaDescriptor::new(with_uuids(plain.root_schema_ptr())?))
 }

@@ -24,15 +24,18 @@ use futures::stream::BoxStream;
 use pintail_ducklake::{AppendTarget, AppendedFiles, CommitExtras};
 use pintail_types::{Error, ErrorKind, JournalPosition, Result, SnapshotId, TelemetryTable, reason};
 
-use self::columns::{file_schema, storable};
+use self::columns::storable;
 use self::files::FileSpec;
-use self::new_files::{Guard, remove_all};
 use crate::flush::MAIN;
 use crate::lake::{Lake, blocking};
 use crate::views::View;
+use crate::writes::Write;
 
 pub use self::columns::Conversion;
-pub(crate) use self::columns::{is_uuid, shown};
+pub(crate) use self::columns::{file_schema, is_uuid, shown};
+pub(crate) use self::encoder::parquet_schema;
+pub(crate) use self::new_files::{Guard, NewFiles, remove_all};
+pub(crate) use self::positions::{DeleteFiles, hidden_places, open};
 pub use self::rows::RowChange;
 pub(crate) use self::rows::with_row_ids;
 pub use self::stored_view::StoredView;
@@ -122,11 +125,11 @@ impl Lake {
         let file_schema = file_schema(&stored, &target.field_ids)?;
         let conversion = Conversion::new(columns, &file_schema)?;
         let spec = self.file_spec(&target, file_schema)?;
-        let guard = Guard::default();
+        let (guard, write) = (Guard::default(), self.volume.writes.begin());
         let written = files::write(spec, conversion, rows, &guard.0).await?;
         if written.rows > 0 || destination != Destination::Append {
             let append = AppendedFiles { target, files: written.files, deletes: Vec::new() };
-            self.commit(append, author, &guard).await?;
+            self.commit(append, author, &guard, write).await?;
         }
         Ok(written.rows)
     }
@@ -195,9 +198,16 @@ impl Lake {
 
     /// Commits what was written. Its files stay unless it is certain that no commit names them: they belong to
     /// the commit from now on, which goes on also when nobody waits for it any more.
-    async fn commit(self: &Arc<Self>, append: AppendedFiles, author: &Author, guard: &Guard) -> Result<()> {
+    async fn commit(
+        self: &Arc<Self>,
+        append: AppendedFiles,
+        author: &Author,
+        guard: &Guard,
+        write: Write,
+    ) -> Result<()> {
         let (lake, about, paths) = (Arc::clone(self), author.metadata(), guard.0.take());
         let commit = move || {
+            let _write = write;
             let done = lake.volume.catalog.append_files(&[append], &about, CommitExtras::default());
             let not_done =
                 [ErrorKind::Conflict, ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::Unsupported];

@@ -26,6 +26,9 @@ use crate::journal::io_error;
 use crate::new_file::{NewFile, parquet_error};
 use crate::parquet_files::lake_properties;
 
+/// Places that are written at once.
+const PLACES_AT_ONCE: usize = 1 << 16;
+
 /// The files of a table at one snapshot.
 #[derive(Debug)]
 pub(crate) struct TableFiles {
@@ -54,10 +57,13 @@ impl TableFiles {
             if places.is_empty() {
                 continue;
             }
-            let mut hidden = self.deleted_in_file(file)?;
+            let mut hidden = match &file.delete_file {
+                Some(deletes) => hidden_places(&self.path(deletes))?,
+                None => Vec::new(),
+            };
             let inlined = self.inlined_deletes.get(&file.data_file_id);
             let is_live = |place: &i64| {
-                !hidden.contains(place) && inlined.is_none_or(|inlined| !inlined.contains(place))
+                hidden.binary_search(place).is_err() && inlined.is_none_or(|inlined| !inlined.contains(place))
             };
             let live: Vec<i64> = places.into_iter().filter(is_live).collect();
             if live.is_empty() {
@@ -65,10 +71,11 @@ impl TableFiles {
             }
             deleted.rows += live.len() as u64;
             hidden.extend(live);
+            hidden.sort_unstable();
             deleted.entries.push(DeleteFileEntry {
                 data_file_id: file.data_file_id,
                 expected_prev_delete_file: file.delete_file_id,
-                delete: self.write_deletes(&self.path(&file.file), &hidden, new_files)?,
+                delete: self.delete_files().write(&self.path(&file.file), hidden.into_iter(), new_files)?,
             });
         }
         Ok(deleted)
@@ -95,25 +102,26 @@ impl TableFiles {
         Ok(row_ids[from..to].iter().map(|id| id - first).collect())
     }
 
-    /// The places that the delete file of `file` hides.
-    fn deleted_in_file(&self, file: &DuckLakeTableFile) -> Result<BTreeSet<i64>> {
-        let Some(deletes) = &file.delete_file else { return Ok(BTreeSet::new()) };
-        let path = self.path(deletes);
-        let failed = |error| parquet_error(&path, error);
-        let builder = open(&path)?;
-        let columns = ProjectionMask::columns(builder.parquet_schema(), [DELETE_POS_COL]);
-        let mut places = BTreeSet::new();
-        for batch in builder.with_projection(columns).build().map_err(failed)? {
-            let batch = batch.map_err(|error| parquet_error(&path, error.into()))?;
-            places.extend(int64s(&path, &batch)?.iter().flatten());
-        }
-        Ok(places)
+    fn delete_files(&self) -> DeleteFiles<'_> {
+        DeleteFiles { directory: &self.directory, root: &self.root }
     }
+}
 
-    fn write_deletes(
+/// Where delete files of a table go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeleteFiles<'a> {
+    /// The table's directory.
+    pub(crate) directory: &'a Path,
+    /// The directory up to which new files are made durable.
+    pub(crate) root: &'a Path,
+}
+
+impl DeleteFiles<'_> {
+    /// Writes the file that hides these places, in ascending order, of a data file. Blocks.
+    pub(crate) fn write(
         &self,
         data_file: &Path,
-        places: &BTreeSet<i64>,
+        places: impl Iterator<Item = i64>,
         new_files: &NewFiles,
     ) -> Result<DeleteFileInfo> {
         let name = format!("ducklake-{}-delete.parquet", Uuid::now_v7());
@@ -124,19 +132,40 @@ impl TableFiles {
             ArrowWriter::try_new(new.file(), delete_file_schema(), Some(lake_properties().build()))
                 .map_err(failed)?;
         let data_file = data_file.to_string_lossy();
-        let names = StringArray::from_iter_values(std::iter::repeat_n(&data_file, places.len()));
-        let places = Int64Array::from_iter_values(places.iter().copied());
-        let count = i64::try_from(places.len()).unwrap_or(i64::MAX);
-        let batch = RecordBatch::try_new(delete_file_schema(), vec![Arc::new(names), Arc::new(places)])
-            .map_err(|error| Error::internal("deletes do not fit their file").with_source(error))?;
-        writer.write(&batch).map_err(failed)?;
+        let mut places = places.peekable();
+        let mut count = 0;
+        while places.peek().is_some() {
+            let some: Int64Array = places.by_ref().take(PLACES_AT_ONCE).collect();
+            count += some.len();
+            let names = StringArray::from_iter_values(std::iter::repeat_n(&data_file, some.len()));
+            let batch = RecordBatch::try_new(delete_file_schema(), vec![Arc::new(names), Arc::new(some)])
+                .map_err(|error| Error::internal("deletes do not fit their file").with_source(error))?;
+            writer.write(&batch).map_err(failed)?;
+        }
         writer.close().map_err(failed)?;
-        let size = new_files.publish(new, &path, &self.root)?;
+        let size = new_files.publish(new, &path, self.root)?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
         Ok(DeleteFileInfo::new(name, size.file, count).with_footer_size(size.footer))
     }
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+/// The places that a delete file hides, in ascending order. Blocks.
+pub(crate) fn hidden_places(path: &Path) -> Result<Vec<i64>> {
+    let failed = |error| parquet_error(path, error);
+    let builder = open(path)?;
+    let columns = ProjectionMask::columns(builder.parquet_schema(), [DELETE_POS_COL]);
+    let mut places = Vec::new();
+    for batch in builder.with_projection(columns).build().map_err(failed)? {
+        let batch = batch.map_err(|error| parquet_error(path, error.into()))?;
+        places.extend(int64s(path, &batch)?.iter().flatten());
+    }
+    places.sort_unstable();
+    places.dedup();
+    Ok(places)
+}
+
+/// A reader of a Parquet file. Blocks.
+pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).map_err(|error| io_error(path, &error))?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet_error(path, error))
 }

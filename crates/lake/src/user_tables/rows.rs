@@ -65,6 +65,7 @@ impl Lake {
         if inlined.is_empty() || !stored.is::<DuckLakeTable>() {
             return Ok(());
         }
+        let _write = self.volume.writes.begin();
         let writer = DuckLakeTableWriter::new(self.volume.catalog.writer(), Arc::clone(&self.volume.store))
             .map_err(|error| from_ducklake("inlined rows can't be put into files", error))?;
         writer
@@ -90,7 +91,7 @@ impl Lake {
     ) -> Result<u64> {
         let stored = self.stored(table, cut.snapshot()).await?;
         let target = self.target(table, &stored.schema()).await?.based_on(cut.snapshot());
-        let guard = Guard::default();
+        let (guard, write) = (Guard::default(), self.volume.writes.begin());
         let (rows, ids) = collect_ids(rows);
         let files = match change {
             RowChange::Delete => {
@@ -119,7 +120,7 @@ impl Lake {
                 deleted.rows
             )));
         }
-        self.commit(AppendedFiles { target, files, deletes: deleted.entries }, author, &guard).await?;
+        self.commit(AppendedFiles { target, files, deletes: deleted.entries }, author, &guard, write).await?;
         Ok(deleted.rows)
     }
 

@@ -1,4 +1,5 @@
-//! `pintail lake`: a look at a lake through its catalog, beside a running server or without one.
+//! `pintail lake`: a look at a lake through its catalog, beside a running server or without one. What changes it is
+//! [`maintain`]'s.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use pintail_ducklake::{Catalog, CatalogOptions};
 use pintail_types::{Error, Result};
 use serde_json::json;
 
+use super::maintain;
 use crate::cli::{Lake, LakePlace};
 use crate::config;
 use crate::output;
@@ -15,12 +17,17 @@ use crate::output;
 /// How long a lock of another program is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Only reads.
+/// Runs one of the commands; all but the maintaining ones only read.
 pub(crate) fn run(command: &Lake) -> Result<ExitCode> {
     match command {
         Lake::Info(place) => info(place),
         Lake::Snapshots(place) => snapshots(place),
         Lake::Fsck(place) => fsck(place),
+        Lake::Compact { lake, .. }
+        | Lake::Expire { lake, .. }
+        | Lake::Cleanup { lake, .. }
+        | Lake::Retention { lake }
+        | Lake::Vacuum { lake, .. } => maintain::run(command, lake),
     }
 }
 

@@ -5,5 +5,6 @@ pub(crate) mod demo;
 pub(crate) mod hash_password;
 pub(crate) mod hep;
 pub(crate) mod lake;
+mod maintain;
 pub(crate) mod serve;
 pub(crate) mod sql;

@@ -59,7 +59,7 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("storage.ducklake.tuning", Weight::Warning),
     ("storage.ducklake.s3", Weight::Warning),
     ("storage.ducklake.azure", Weight::Warning),
-    ("storage.ducklake.compaction", Weight::Warning),
+    ("storage.ducklake.compaction.engine", Weight::NoEffect),
     ("storage.ducklake.storage_policy", Weight::Warning),
     ("storage.ducklake.search", Weight::Warning),
     ("coordinator", Weight::Warning),
@@ -170,6 +170,16 @@ fn check_lake(config: &Config, findings: &mut Findings) {
         findings
             .errors
             .push(format!("storage.ducklake.compaction.retention_unit: '{unit}' is neither days nor hours"));
+    }
+    let keys = &lake.compaction;
+    let keeps_for_a_time =
+        keys.retention_days > 0 || keys.retention_days_by_table.values().any(|kept| *kept > 0);
+    if keeps_for_a_time && (!keys.enable || keys.check_interval_sec == 0) {
+        findings.warnings.push(
+            "storage.ducklake.compaction: nothing is removed by retention while enable is false or \
+             check_interval_sec is 0, unless by CALL system.retention()"
+                .into(),
+        );
     }
     if !lake.hot_buffer.high_water.is_finite() || !(0.01..=1.0).contains(&lake.hot_buffer.high_water) {
         findings.errors.push("storage.ducklake.hot_buffer.high_water: must lie between 0.01 and 1".into());

@@ -25,7 +25,7 @@ use serde_json::Value;
 pub(crate) use ingest::{Ingest, JournalSync};
 pub(crate) use other::{Identity, Log, Oidc, Prometheus, Token};
 pub(crate) use resolve::{LakePlace, address_of};
-pub(crate) use storage::{Node, Storage};
+pub(crate) use storage::{Compaction, Node, Storage};
 
 section::sections! {
     /// The whole configuration.

@@ -10,6 +10,7 @@ mod facts;
 mod identity;
 mod logging;
 mod metrics;
+mod offline;
 mod options;
 mod ready;
 mod reload;
@@ -34,6 +35,7 @@ use crate::config::Config;
 
 pub(crate) use access::check as check_access;
 pub(crate) use logging::install as install_log;
+pub(crate) use offline::OfflineLake;
 pub(crate) use ready::Listeners;
 pub(crate) use signals::Signals;
 

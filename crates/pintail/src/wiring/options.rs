@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use pintail_capture::{AuthKey, CaptureOptions, HepOptions, HttpOptions, SipOptions, TcpOptions, UdpOptions};
 use pintail_engine::EngineOptions;
-use pintail_lake::{HotBufferOptions, JournalOptions, LakeOptions, SyncPolicy};
+use pintail_lake::{
+    HotBufferOptions, JournalOptions, LakeOptions, MaintenanceOptions, MergeOptions, Retention,
+    RetentionUnit, SyncPolicy,
+};
 use pintail_types::{Error, Result};
 
 use super::tls::ListenerTls;
-use crate::config::{self, Config, JournalSync};
+use crate::config::{self, Compaction, Config, JournalSync};
 
 /// As good as no time limit, and still a time that can be reckoned with.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -52,7 +55,37 @@ pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
         },
         flush_interval: Duration::from_secs(storage.flush_interval_sec.max(1)),
         batch_size: size(storage.batch_size),
+        maintenance: maintenance(&storage.compaction),
     })
+}
+
+/// How the lake keeps itself in shape. What is 0 takes its default, or does not happen.
+fn maintenance(keys: &Compaction) -> MaintenanceOptions {
+    let seconds = |seconds: u64| (seconds > 0).then(|| timeout(seconds));
+    let or = |configured: u64, default: u64| if configured == 0 { default } else { configured };
+    let defaults = MergeOptions::default();
+    let target_bytes = or(keys.target_file_size_bytes, defaults.target_bytes);
+    MaintenanceOptions {
+        interval: seconds(keys.check_interval_sec).filter(|_| keys.enable),
+        keep_snapshots: seconds(keys.snapshot_expire_interval_sec),
+        grace: Duration::from_secs(keys.grace_sec),
+        retention: Retention {
+            default: keys.retention_days,
+            by_table: keys.retention_days_by_table.clone(),
+            unit: match keys.retention_unit.as_str() {
+                "hours" => RetentionUnit::Hours,
+                _ => RetentionUnit::Days,
+            },
+        },
+        merging: MergeOptions {
+            min_age: Duration::from_secs(keys.min_age_sec),
+            min_file_bytes: keys.min_file_size_bytes,
+            max_file_bytes: or(keys.max_file_size_bytes, target_bytes),
+            target_bytes,
+            max_outputs: size(or(keys.max_compacted_files, defaults.max_outputs as u64)),
+            row_group_bytes: size(or(keys.max_row_group_bytes, defaults.row_group_bytes as u64)),
+        },
+    }
 }
 
 /// The listeners of packets and their rules; none where packets are not taken.

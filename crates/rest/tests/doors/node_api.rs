@@ -224,3 +224,43 @@ async fn a_client_that_does_not_read_holds_up_nobody_and_one_that_leaves_ends_it
     drop(stream);
     assert_eq!(ended(&server).await.state.name(), "cancelled");
 }
+
+#[tokio::test]
+async fn vacuum_tells_each_step_in_both_forms() {
+    let server = Server::start().await;
+    let bearer = format!("Bearer {TOKEN}");
+    let steps = |body: &serde_json::Value| -> Vec<String> {
+        let steps = body["results"][0]["results"].as_array().unwrap().iter();
+        steps.map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["status"])).collect()
+    };
+    for ask_for in [
+        post("/vacuum?expire_older_than=1%20hour", ""),
+        post("/api/v4/node/vacuum", r#"{"expire_older_than": "1 hour"}"#),
+    ] {
+        let answer = ask(server.address, ask_for.header("authorization", &bearer)).await;
+        let body = answer.json();
+        assert_eq!((answer.status.as_u16(), &body["success"]), (200, &json!(true)), "{body}");
+        assert_eq!((&body["volumes_count"], &body["expire_older_than"]), (&json!(1), &json!("1 hour")));
+        assert_eq!(body["results"][0]["volume"], "default");
+        assert_eq!(body["results"][0]["lake"], "homer_lake_default");
+        assert!(body["duration_ms"].is_u64(), "{body}");
+        let steps = steps(&body);
+        assert_eq!(steps.first().unwrap(), "flush \"ok\"");
+        assert_eq!(steps.last().unwrap(), "cleanup \"ok\"");
+        assert!(steps.contains(&"compact \"ok\"".to_owned()) && steps.len() > 5, "{steps:?}");
+    }
+    let plain = ask(server.address, post("/vacuum", "").header("authorization", &bearer)).await.json();
+    assert_eq!((&plain["success"], &plain["expire_older_than"]), (&json!(true), &json!(null)));
+    for (path, body, status) in [
+        ("/vacuum?expire_older_than=soon", "", 400),
+        ("/vacuum?expire=1%20hour", "", 400),
+        ("/api/v4/node/vacuum", "{", 400),
+    ] {
+        let answer = ask(server.address, post(path, body).header("authorization", &bearer)).await;
+        assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+        assert_eq!(answer.json()["success"], json!(false));
+    }
+    assert_eq!(ask(server.address, post("/vacuum", "")).await.status.as_u16(), 401);
+    let got = ask(server.address, get("/vacuum").header("authorization", &bearer)).await;
+    assert_eq!(got.status.as_u16(), 405);
+}

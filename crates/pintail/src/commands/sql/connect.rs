@@ -1,4 +1,4 @@
-//! The connection of `pintail sql`: address, TLS, and who asks.
+//! The connection to a server: address, TLS, and who asks.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use pintail_types::{Error, Result};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use crate::cli::Sql;
+use crate::cli::ServerAccess;
 
 use super::flight_error;
 
@@ -55,13 +55,12 @@ impl Address {
     }
 }
 
-/// A client of the server that `arguments` name, logged in as they say.
+/// A client of the server at `url`, logged in as the arguments say.
 ///
 /// # Errors
 /// `Invalid` for a URL of another kind and for files that can't be used, `Unavailable` when nobody answers, and the
 /// server's refusal of user and password.
-pub(super) async fn connect(arguments: &Sql) -> Result<FlightSqlServiceClient<Channel>> {
-    let url = &arguments.url;
+pub(crate) async fn connect(url: &str, arguments: &ServerAccess) -> Result<FlightSqlServiceClient<Channel>> {
     let address = Address::parse(url)?;
     let mut endpoint = Endpoint::from_shared(address.http_url())
         .map_err(|error| Error::invalid(format!("'{url}' is not a URL: {error}")))?
@@ -90,7 +89,7 @@ pub(super) async fn connect(arguments: &Sql) -> Result<FlightSqlServiceClient<Ch
 }
 
 /// The authorities to trust, the system's or the given ones, and the certificate to show.
-fn tls(arguments: &Sql) -> Result<ClientTlsConfig> {
+fn tls(arguments: &ServerAccess) -> Result<ClientTlsConfig> {
     let mut config = ClientTlsConfig::new();
     config = match &arguments.ca {
         Some(path) => config.ca_certificate(Certificate::from_pem(read(path)?)),

@@ -1,8 +1,8 @@
 //! `pintail sql`: a client of any Flight SQL server. Results are written as they arrive.
 
-mod connect;
+pub(super) mod connect;
 mod table;
-mod writer;
+pub(super) mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Sql) -> Result<ExitCode> {
         .build()
         .map_err(|error| Error::internal(format!("no runtime: {error}")))?;
     runtime.block_on(async {
-        let mut client = connect::connect(arguments).await?;
+        let mut client = connect::connect(&arguments.url, &arguments.access).await?;
         for (index, sql) in arguments.execute.iter().enumerate() {
             if index > 0 && arguments.output == OutputForm::Table {
                 output::line("")?;
@@ -71,7 +71,7 @@ fn changed(rows: i64, form: OutputForm) -> Result<()> {
     }
 }
 
-fn flight_error(error: FlightError) -> Error {
+pub(super) fn flight_error(error: FlightError) -> Error {
     match error {
         FlightError::Tonic(status) => status_error(&status),
         other => Error::internal(other.to_string()),

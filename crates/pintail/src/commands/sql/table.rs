@@ -17,7 +17,7 @@ const LOOK_AHEAD_BYTES: usize = 4 << 20;
 const MAX_WIDTH: usize = 60;
 
 /// Writes batches as a table.
-pub(super) struct TableWriter<W: Write> {
+pub(crate) struct TableWriter<W: Write> {
     schema: SchemaRef,
     out: W,
     widths: Vec<usize>,

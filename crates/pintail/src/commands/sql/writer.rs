@@ -14,7 +14,7 @@ use crate::cli::OutputForm;
 use crate::output;
 
 /// Writes the batches of one result to `W`.
-pub(super) enum ResultWriter<W: Write> {
+pub(crate) enum ResultWriter<W: Write> {
     Table(Box<TableWriter<W>>),
     Csv(Box<csv::Writer<W>>),
     Json(Box<arrow::json::Writer<W, JsonArray>>),
@@ -22,7 +22,7 @@ pub(super) enum ResultWriter<W: Write> {
 
 impl<W: Write> ResultWriter<W> {
     /// A writer of results of `schema`; a CSV header and an empty JSON array come without rows too.
-    pub(super) fn new(form: OutputForm, schema: Schema, out: W) -> Result<Self> {
+    pub(crate) fn new(form: OutputForm, schema: Schema, out: W) -> Result<Self> {
         let schema = SchemaRef::new(schema);
         Ok(match form {
             OutputForm::Table => Self::Table(Box::new(TableWriter::new(schema, out))),
@@ -38,7 +38,7 @@ impl<W: Write> ResultWriter<W> {
     }
 
     /// Writes the rows of one batch.
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match self {
             Self::Table(writer) => writer.write(batch),
             Self::Csv(writer) => writer.write(batch).map_err(write_error),
@@ -47,7 +47,7 @@ impl<W: Write> ResultWriter<W> {
     }
 
     /// Writes what is left, and gives the output back.
-    pub(super) fn finish(self) -> Result<W> {
+    pub(crate) fn finish(self) -> Result<W> {
         match self {
             Self::Table(writer) => writer.finish(),
             Self::Csv(writer) => Ok(writer.into_inner()),
