@@ -24,7 +24,7 @@ use datafusion_ducklake::{
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use pintail_ducklake::{AppendTarget, LiveFile, LiveFiles, Rewrite, TableName, catalog_now};
-use pintail_types::{Error, ErrorKind, Result, TelemetryTable};
+use pintail_types::{Error, ErrorKind, Result, SnapshotId, TelemetryTable};
 use uuid::Uuid;
 
 use self::ordered::Batches;
@@ -59,13 +59,16 @@ struct Table<'a> {
     shape: Shape,
 }
 
-/// Merges the files of a table until there is nothing left to merge. Blocks.
+/// Merges the files that a table has now until there is nothing left to merge of them. Blocks.
 pub(super) fn compact(lake: &Arc<Lake>, table: &TableName, zeal: Zeal, stop: &Stop) -> Result<Done> {
     let options = &lake.options().maintenance.merging;
     let mut done = Done::default();
     let mut unfit = HashSet::new();
     let mut conflicts = 0;
-    while let Some(live) = lake.volume.catalog.live_files(table, "")? {
+    // What comes later is left for the next time: files may come as fast as they are merged.
+    let mut taken = Taken { until: lake.volume.head()?.0, own: HashSet::new() };
+    while let Some(mut live) = lake.volume.catalog.live_files(table, "")? {
+        live.files.retain(|file| taken.has(file));
         let bins = bins(&live.files, &unfit, options, zeal, catalog_now());
         if bins.is_empty() {
             break;
@@ -74,7 +77,7 @@ pub(super) fn compact(lake: &Arc<Lake>, table: &TableName, zeal: Zeal, stop: &St
         for bin in bins {
             stop.check()?;
             match open.merge(&bin, &mut unfit, &mut done, stop) {
-                Ok(()) => {}
+                Ok(snapshot) => taken.own.extend(snapshot),
                 // Somebody changed the files meanwhile: look again.
                 Err(error) if error.kind() == ErrorKind::Conflict && conflicts + 1 < ATTEMPTS => {
                     conflicts += 1
@@ -87,6 +90,21 @@ pub(super) fn compact(lake: &Arc<Lake>, table: &TableName, zeal: Zeal, stop: &St
         }
     }
     Ok(told(done, &unfit))
+}
+
+/// Which files are merged.
+struct Taken {
+    /// Those of this snapshot,
+    until: SnapshotId,
+    /// and those that were made of them: the snapshots of these.
+    own: HashSet<SnapshotId>,
+}
+
+impl Taken {
+    fn has(&self, file: &LiveFile) -> bool {
+        let begin = SnapshotId(file.begin_snapshot);
+        begin <= self.until || self.own.contains(&begin)
+    }
 }
 
 fn told(mut done: Done, unfit: &HashSet<i64>) -> Done {
@@ -122,8 +140,15 @@ impl<'a> Table<'a> {
         Ok(Some(Self { lake, target, shape }))
     }
 
-    /// Makes one file of those in `bin`, and commits it. Files that can't be read for it are noted in `unfit`.
-    fn merge(&self, bin: &Bin<'_>, unfit: &mut HashSet<i64>, done: &mut Done, stop: &Stop) -> Result<()> {
+    /// Makes one file of those in `bin`, and commits it; gives the snapshot. Files that can't be read for it are noted in
+    /// `unfit`.
+    fn merge(
+        &self,
+        bin: &Bin<'_>,
+        unfit: &mut HashSet<i64>,
+        done: &mut Done,
+        stop: &Stop,
+    ) -> Result<Option<SnapshotId>> {
         let mut files = Vec::with_capacity(bin.files.len());
         let mut sources = Vec::with_capacity(bin.files.len());
         for file in &bin.files {
@@ -138,7 +163,7 @@ impl<'a> Table<'a> {
             }
         }
         if files.is_empty() || files.len() == 1 && !bin.have_deletes {
-            return Ok(());
+            return Ok(None);
         }
         let _write = self.lake.volume.writes.begin();
         let guard = Guard::default();
@@ -151,9 +176,9 @@ impl<'a> Table<'a> {
             bytes: made.map_or(0, |made| u64::try_from(made.file_size_bytes).unwrap_or(0)),
             message: String::new(),
         };
-        self.commit(&files, output, bin.have_deletes, &guard)?;
+        let snapshot = self.commit(&files, output, bin.have_deletes, &guard)?;
         done.add(&more);
-        Ok(())
+        Ok(Some(snapshot))
     }
 
     fn commit(
@@ -162,7 +187,7 @@ impl<'a> Table<'a> {
         output: Option<CompactionOutputFile>,
         have_deletes: bool,
         guard: &Guard,
-    ) -> Result<()> {
+    ) -> Result<SnapshotId> {
         let source = |file: &&LiveFile| CompactionSourceFile {
             data_file_id: file.id,
             delete_file_id: file.deletes.as_ref().map(|deletes| deletes.id),
@@ -181,7 +206,7 @@ impl<'a> Table<'a> {
             // Any other error may have come after the commit was durable.
             remove_all(&paths);
         }
-        committed.map(|_| ())
+        committed
     }
 
     /// Writes the rows of `sources`; none if there are none left.
