@@ -110,7 +110,8 @@ impl Taken {
 fn told(mut done: Done, unfit: &HashSet<i64>) -> Done {
     done.message = match done.files_in {
         0 => "nothing to merge".to_owned(),
-        files => format!("{files} files became {}", done.files_out),
+        // Files that were made may be read again, to be merged with each other.
+        files => format!("{files} files read, {} written in their place", done.files_out),
     };
     if !unfit.is_empty() {
         done.message.push_str(&format!("; {} were left alone because of their columns", unfit.len()));
