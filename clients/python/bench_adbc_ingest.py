@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
 import pyarrow as pa
-from duckdb_extensions import import_extension
 
+from bench_peers import arrow_of, duckdb_with_ducklake
 from bench_server import Server, arguments, at_most, figure, report, scratch_folder
 
 # Calls as an application would load them: few values that repeat, some that grow, some that are all different.
@@ -42,8 +42,7 @@ BATCH_ROWS = 65_536
 def rows_in_memory(rows: int) -> pa.Table:
     """The rows to be written, in batches as clients have them."""
     with duckdb.connect() as connection:
-        result = connection.sql(ROWS.format(rows=rows)).arrow(BATCH_ROWS)
-        table = result if isinstance(result, pa.Table) else result.read_all()
+        table = arrow_of(connection.sql(ROWS.format(rows=rows)), BATCH_ROWS)
     return pa.Table.from_batches(table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS))
 
 
@@ -63,10 +62,7 @@ def by_adbc(server: Server, table: pa.Table) -> Iterator[Callable[[str], int]]:
 def by_duckdb(folder: pathlib.Path, table: pa.Table, *statements: str) -> Iterator[Callable[[str], int]]:
     """Writes the rows into a new table of a DuckLake of DuckDB's."""
     folder.mkdir()
-    for name in ("sqlite_scanner", "ducklake"):
-        import_extension(name)
-    with duckdb.connect() as connection:
-        connection.execute("LOAD sqlite_scanner; LOAD ducklake")
+    with duckdb_with_ducklake() as connection:
         connection.execute(f"ATTACH 'ducklake:sqlite:{folder}/lake.sqlite' AS lake (DATA_PATH '{folder}/data/')")
         connection.register("incoming", table)
         for statement in statements:

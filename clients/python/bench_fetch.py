@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from bench_peers import PlainFlight, Roapi
+from bench_peers import PlainFlight, Roapi, arrow_of
 from bench_server import Server, arguments, at_most, figure, generate, report, scratch_folder, total
 
 TABLE = "hep_proto_1_call"
@@ -73,16 +73,23 @@ def in_hot_buffer(options, folder: pathlib.Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def adbc(url: str, table: str) -> Iterator[Callable[[], pa.Table]]:
-    """Fetches the whole table through ADBC's Flight SQL driver, on one connection."""
+def asking(url: str) -> Iterator[Callable[[str], pa.Table]]:
+    """Asks through ADBC's Flight SQL driver, on one connection."""
     with flight_sql.connect(url, autocommit=True) as connection:
 
-        def fetch() -> pa.Table:
+        def ask(sql: str) -> pa.Table:
             with connection.cursor() as cursor:
-                cursor.execute(f"SELECT {COLUMNS} FROM {table}")
+                cursor.execute(sql)
                 return cursor.fetch_arrow_table()
 
-        yield fetch
+        yield ask
+
+
+@contextlib.contextmanager
+def adbc(url: str, table: str) -> Iterator[Callable[[], pa.Table]]:
+    """Fetches the whole table through ADBC's Flight SQL driver, on one connection."""
+    with asking(url) as ask:
+        yield lambda: ask(f"SELECT {COLUMNS} FROM {table}")
 
 
 @contextlib.contextmanager
@@ -93,8 +100,7 @@ def duckdb_on(folder: pathlib.Path) -> Iterator[Callable[[], pa.Table]]:
         query = f"SELECT {COLUMNS} FROM read_parquet({files})"
 
         def fetch() -> pa.Table:
-            result = connection.sql(query).arrow()
-            return result if isinstance(result, pa.Table) else result.read_all()
+            return arrow_of(connection.sql(query))
 
         yield fetch
 

@@ -1,4 +1,4 @@
-"""The peers of the fetch benchmark: roapi and a plain pyarrow Flight server, both with the rows in memory."""
+"""The peers of the benchmarks: roapi and a plain pyarrow Flight server with rows in memory, and DuckDB in process."""
 
 import http.client
 import pathlib
@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+import duckdb
 import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as parquet
+from duckdb_extensions import import_extension
 
 START_LIMIT_SECONDS = 120
 
@@ -19,6 +21,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def duckdb_with_ducklake() -> duckdb.DuckDBPyConnection:
+    """Official DuckDB in this process, able to attach lakes with a catalog in SQLite."""
+    for name in ("sqlite_scanner", "ducklake"):
+        import_extension(name)
+    connection = duckdb.connect()
+    connection.execute("LOAD sqlite_scanner; LOAD ducklake")
+    return connection
+
+
+def arrow_of(relation: duckdb.DuckDBPyRelation, batch_rows: int = 1_000_000) -> pa.Table:
+    """All rows of a query, in batches of so many at most."""
+    result = relation.arrow(batch_rows)
+    return result if isinstance(result, pa.Table) else result.read_all()
 
 
 class Roapi:

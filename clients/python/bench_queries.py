@@ -12,13 +12,12 @@ import math
 import pathlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
 
-import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
 import pyarrow as pa
-from duckdb_extensions import import_extension
 
+from bench_fetch import asking
+from bench_peers import arrow_of, duckdb_with_ducklake
 from bench_server import Server, arguments, at_most, figure, generate, report, scratch_folder
 
 MIB = 2**20
@@ -165,35 +164,11 @@ CHOICES = {
 
 def attached(folder: pathlib.Path) -> duckdb.DuckDBPyConnection:
     """Official DuckDB in this process, on the lake of the server, whose tables need no qualification."""
-    for name in ("sqlite_scanner", "ducklake", "json"):
-        with contextlib.suppress(Exception):
-            import_extension(name)
     (catalog,) = folder.rglob("*.sqlite")
-    connection = duckdb.connect()
-    connection.execute("LOAD sqlite_scanner; LOAD ducklake")
+    connection = duckdb_with_ducklake()
     connection.execute(f"ATTACH 'ducklake:sqlite:{catalog}' AS lake (READ_ONLY)")
     connection.execute("USE lake.main")
     return connection
-
-
-def of_duckdb(connection: duckdb.DuckDBPyConnection) -> Callable[[str], pa.Table]:
-    def ask(sql: str) -> pa.Table:
-        result = connection.sql(sql).arrow()
-        return result if isinstance(result, pa.Table) else result.read_all()
-
-    return ask
-
-
-@contextlib.contextmanager
-def of_server(url: str) -> Iterator[Callable[[str], pa.Table]]:
-    with flight_sql.connect(url, autocommit=True) as connection:
-
-        def ask(sql: str) -> pa.Table:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetch_arrow_table()
-
-        yield ask
 
 
 def rows_of(table: pa.Table, ordered: bool) -> list[tuple]:
@@ -236,8 +211,12 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(options.folder))
         server = stack.enter_context(in_lake(options, folder))
-        own = stack.enter_context(of_server(server.flight_sql_url()))
-        peer = of_duckdb(stack.enter_context(attached(folder)))
+        own = stack.enter_context(asking(server.flight_sql_url()))
+        connection = stack.enter_context(attached(folder))
+
+        def peer(sql: str) -> pa.Table:
+            return arrow_of(connection.sql(sql))
+
         (calls,) = peer("SELECT count(*) FROM hep_proto_1_call WHERE method = 'INVITE'").to_pylist()[0].values()
         words = {
             name: str(peer(sql.format(middle=calls // 2)).to_pylist()[0].popitem()[1]) for name, sql in CHOICES.items()
