@@ -86,8 +86,9 @@ def main() -> None:
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(options.folder))
-        table = rows_in_memory(options.rows)
+        # Before the rows are made: a process counts the memory of the one that started it to its own peak.
         server = stack.enter_context(Server(options.binary, folder / "pintail"))
+        table = rows_in_memory(options.rows)
         zstd = "CALL lake.set_option('parquet_compression', 'zstd')"
         paths = {
             "pintail": stack.enter_context(by_adbc(server, table)),

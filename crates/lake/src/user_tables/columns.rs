@@ -143,17 +143,51 @@ impl Conversion {
     /// # Errors
     /// `Invalid`, naming the column, for a value that does not fit without loss, and for nulls in a NOT NULL column.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let rows = batch.num_rows();
+        let columns = self.columns(batch, DataType::eq)?;
+        with_rows(Arc::clone(&self.target), columns, batch.num_rows())
+    }
+
+    /// The batch as a Parquet writer takes it: text and bytes stay in the arrays they come in, since every kind of
+    /// them is written alike.
+    ///
+    /// # Errors
+    /// Those of [`Self::apply`].
+    pub(crate) fn apply_for_parquet(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.columns(batch, written_alike)?;
+        let fields = self.target.fields().iter().zip(&columns);
+        let fields = fields.map(|(field, column)| match field.data_type() == column.data_type() {
+            true => Arc::clone(field),
+            false => Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone())),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        with_rows(schema, columns, batch.num_rows())
+    }
+
+    fn columns(
+        &self,
+        batch: &RecordBatch,
+        stays: fn(&DataType, &DataType) -> bool,
+    ) -> Result<Vec<ArrayRef>> {
         let fields = self.target.fields().iter().zip(&self.sources);
         let columns = fields.map(|(field, source)| match source {
-            Some(index) => converted(batch.column(*index), field),
-            None => Ok(arrow::array::new_null_array(field.data_type(), rows)),
+            Some(index) => converted(batch.column(*index), field, stays),
+            None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
         });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.target), columns, &options)
-            .map_err(|error| Error::internal("rows do not fit their file").with_source(error))
+        columns.collect()
     }
+}
+
+fn with_rows(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options)
+        .map_err(|error| Error::internal("rows do not fit their file").with_source(error))
+}
+
+/// Whether a Parquet writer makes the same of values of both types.
+fn written_alike(from: &DataType, to: &DataType) -> bool {
+    let is_bytes =
+        |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    from == to || is_text(from) && is_text(to) || is_bytes(from) && is_bytes(to)
 }
 
 /// The column of this name: exactly, else as DuckDB compares names.
@@ -163,12 +197,16 @@ fn position(schema: &Schema, name: &str) -> Option<usize> {
     schema.index_of(name).ok().or_else(|| fields.position(|field| field.name().to_lowercase() == lower))
 }
 
-fn converted(values: &ArrayRef, field: &Field) -> Result<ArrayRef> {
+fn converted(
+    values: &ArrayRef,
+    field: &Field,
+    stays: fn(&DataType, &DataType) -> bool,
+) -> Result<ArrayRef> {
     if !field.is_nullable() && values.logical_null_count() > 0 {
         return Err(Error::invalid(format!("column {} is NOT NULL, and a row has no value", field.name())));
     }
     let (from, to) = (values.data_type(), field.data_type());
-    if from == to {
+    if stays(from, to) {
         return Ok(Arc::clone(values));
     }
     if is_text(from) && *to == DataType::FixedSizeBinary(UUID_BYTES) {

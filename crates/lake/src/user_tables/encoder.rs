@@ -78,7 +78,7 @@ impl Encoder {
         let mut writers = self.factory.create_column_writers(0).map_err(failed)?;
         let mut group = RowGroup { chunks: Vec::with_capacity(writers.len()), rows: 0, nans: Vec::new() };
         for batch in rows {
-            let batch = conversion.apply(batch)?;
+            let batch = conversion.apply_for_parquet(batch)?;
             accumulate_nan_flags(&mut group.nans, &batch, self.columns);
             let mut leaves = writers.iter_mut();
             for (field, column) in self.schema.fields().iter().zip(batch.columns()) {

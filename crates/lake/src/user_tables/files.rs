@@ -168,7 +168,7 @@ impl Writer {
     async fn begin(self, rows: &[RecordBatch]) -> Result<Self> {
         let Some(first) = rows.first().filter(|_| self.encoder.is_none()).cloned() else { return Ok(self) };
         blocking("looking at rows", move || {
-            let encoder = Encoder::new(&self.spec, &self.conversion.apply(&first)?)?;
+            let encoder = Encoder::new(&self.spec, &self.conversion.apply_for_parquet(&first)?)?;
             Ok(Self { encoder: Some(Arc::new(encoder)), ..self })
         })
         .await
