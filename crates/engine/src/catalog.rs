@@ -43,14 +43,15 @@ impl SessionCatalogs {
         let past = PastCatalogs::of(template);
         let temporary = TemporaryCatalog(Arc::clone(temporary));
         let catalogs = Arc::new_cyclic(|own: &Weak<Self>| {
-            let views = Arc::new(ViewPlanner::new(Arc::new(template.clone()), Weak::clone(own), first));
+            let views = ViewPlanner::new(Arc::new(template.clone()), Weak::clone(own), first.clone());
+            let views = Arc::new(views);
             if let Some((_, first)) = catalogs.first_mut() {
                 let inner = Arc::new(WithViews { inner: Arc::clone(first), planner: Arc::clone(&views) });
                 *first = Arc::new(WithSystem { inner, system: Arc::clone(system) });
             }
             Self { catalogs, past, views, temporary }
         });
-        for_clients_of(profile, catalogs)
+        for_clients_of(profile, catalogs, first)
     }
 
     /// A catalog as it was.

@@ -28,12 +28,17 @@ use self::overlay::Overlaid;
 /// The schema that InfluxDB has its tables in.
 pub(crate) const IOX: &str = "iox";
 
-/// The catalogs as clients of `profile` expect them.
+/// The catalogs as clients of `profile` expect them; those of `lake`, the first one, are listed in [`IOX`] too. The
+/// catalogs of single volumes hold the same tables, and would list each once more.
 pub(crate) fn for_clients_of(
     profile: WireProfile,
     catalogs: Arc<dyn CatalogProviderList>,
+    lake: String,
 ) -> Arc<dyn CatalogProviderList> {
-    let catalogs = Overlaid::list(catalogs, move |inner| Arc::new(WithIox { inner, profile }));
+    let catalogs = Overlaid::list(catalogs, move |name, inner| {
+        let is_listed = profile == WireProfile::Grafana && name == lake;
+        Arc::new(WithIox { inner, profile, is_listed })
+    });
     match profile {
         WireProfile::Standard => catalogs,
         WireProfile::Grafana => with_information_schema(catalogs, profile),
@@ -45,12 +50,13 @@ pub(crate) fn for_clients_of(
 struct WithIox {
     inner: Arc<dyn CatalogProvider>,
     profile: WireProfile,
+    is_listed: bool,
 }
 
 impl CatalogProvider for WithIox {
     fn schema_names(&self) -> Vec<String> {
         let mut names = self.inner.schema_names();
-        if self.profile == WireProfile::Grafana && names.iter().any(|name| name == DEFAULT_SCHEMA) {
+        if self.is_listed && names.iter().any(|name| name == DEFAULT_SCHEMA) {
             names.push(IOX.to_owned());
         }
         names
@@ -71,7 +77,7 @@ impl CatalogProvider for WithIox {
     }
 }
 
-/// A schema whose tables have column [`TIME`] where they have [`TIMESTAMP`].
+/// A schema whose tables with a time have it in column [`TIME`].
 #[derive(Debug)]
 struct WithTime {
     inner: Arc<dyn SchemaProvider>,
@@ -87,10 +93,9 @@ impl SchemaProvider for WithTime {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(table) = self.inner.table(name).await? else { return Ok(None) };
-        if !is_timed(&table.schema()) {
-            return Ok(Some(table));
-        }
-        let view = ViewTable::new(timed_plan(name, &table)?, None);
+        let schema = table.schema();
+        let Some(time) = time_of(&schema) else { return Ok(Some(table)) };
+        let view = ViewTable::new(timed_plan(name, &table, time)?, None);
         Ok(Some(Arc::new(TimedTable { view, table_type: self.listed(table.table_type()) })))
     }
 
@@ -109,16 +114,21 @@ impl WithTime {
     }
 }
 
-fn is_timed(schema: &SchemaRef) -> bool {
-    let has_timestamp = schema
-        .field_with_name(TIMESTAMP)
-        .is_ok_and(|field| matches!(field.data_type(), DataType::Timestamp(..)));
-    has_timestamp && schema.field_with_name(TIME).is_err()
+/// The column that is a table's time: [`TIMESTAMP`], else the first one with times. None if there is none, or if there
+/// is a column [`TIME`] already.
+fn time_of(schema: &SchemaRef) -> Option<&str> {
+    if schema.field_with_name(TIME).is_ok() {
+        return None;
+    }
+    let times =
+        || schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(..)));
+    let time = times().find(|field| field.name() == TIMESTAMP).or_else(|| times().next())?;
+    Some(time.name())
 }
 
-/// The table with its time in front, in another name.
-fn timed_plan(name: &str, table: &Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-    let mut columns = vec![ident(TIMESTAMP).alias(TIME)];
+/// The table with its column `time` in front, in another name.
+fn timed_plan(name: &str, table: &Arc<dyn TableProvider>, time: &str) -> Result<LogicalPlan> {
+    let mut columns = vec![ident(time).alias(TIME)];
     columns.extend(table.schema().fields().iter().map(|field| ident(field.name())));
     LogicalPlanBuilder::scan(name, provider_as_source(Arc::clone(table)), None)?.project(columns)?.build()
 }

@@ -39,7 +39,7 @@ fn admit_sql(statement: &Sql) -> Result<()> {
         Sql::Copy { .. } => return Err(no_files("COPY")),
         Sql::AttachDatabase { .. } | Sql::AttachDuckDBDatabase { .. } => return Err(no_files("ATTACH")),
         Sql::Install { .. } | Sql::Load { .. } => return Err(no_files("LOAD")),
-        other => return Err(not_admitted(&first_word(other))),
+        other => return Err(not_taken(other)),
     }
     only_reading_inside(statement)
 }
@@ -85,9 +85,47 @@ pub(crate) fn first_word(statement: &Sql) -> String {
     statement.to_string().split_whitespace().next().unwrap_or("this").to_uppercase()
 }
 
-fn not_admitted(what: &str) -> Error {
-    Error::unsupported(format!("{what} is not supported"))
+/// The error for a statement that is not taken, by its first keyword and what it creates.
+fn not_taken(statement: &Sql) -> Error {
+    let text = statement.to_string().to_uppercase();
+    let is_manner = |word: &&str| ["OR", "REPLACE", "UNIQUE", "TEMPORARY"].contains(word);
+    let mut words = text.split_whitespace().filter(|word| !is_manner(word));
+    match (words.next(), words.next()) {
+        (Some("CREATE"), Some(what)) => not_admitted(&format!("CREATE {what}")),
+        (Some(first), _) => not_admitted(first),
+        (None, _) => not_admitted("this"),
+    }
 }
+
+fn not_admitted(what: &str) -> Error {
+    match ALTERNATIVES.iter().find(|(statement, _)| *statement == what) {
+        Some((_, alternative)) => Error::unsupported(format!("{what} is not supported: {alternative}")),
+        None => Error::unsupported(format!("{what} is not supported")),
+    }
+}
+
+/// What to write instead of statements that are not taken.
+const ALTERNATIVES: &[(&str, &str)] = &[
+    ("PRAGMA", "write DESCRIBE t, or select from information_schema"),
+    ("BEGIN", EACH_BY_ITSELF),
+    ("START", EACH_BY_ITSELF),
+    ("COMMIT", EACH_BY_ITSELF),
+    ("END", EACH_BY_ITSELF),
+    ("ROLLBACK", EACH_BY_ITSELF),
+    ("SAVEPOINT", EACH_BY_ITSELF),
+    ("CREATE INDEX", "rows are found by the statistics of the files, without one"),
+    ("CREATE MACRO", "write a view"),
+    ("CREATE FUNCTION", "write a view"),
+    ("CREATE SEQUENCE", "write row_number() OVER (), or gen_random_uuid()"),
+    ("CREATE TYPE", "write the type itself"),
+    ("MERGE", "write UPDATE and INSERT"),
+    ("VACUUM", "CALL system.vacuum() does it"),
+    ("ANALYZE", "statistics are kept with every commit"),
+    ("GRANT", "rights follow from the groups of a principal, in the configuration"),
+    ("REVOKE", "rights follow from the groups of a principal, in the configuration"),
+];
+
+const EACH_BY_ITSELF: &str = "each statement is a transaction of its own";
 
 fn no_files(what: &str) -> Error {
     Error::forbidden(format!("{what} is not allowed: statements do not touch the files of the server"))
@@ -119,7 +157,7 @@ impl Visitor for OnlyReading {
     fn pre_visit_statement(&mut self, statement: &Sql) -> ControlFlow<Error> {
         self.statements += 1;
         if self.statements > 1 {
-            return ControlFlow::Break(not_admitted(&first_word(statement)));
+            return ControlFlow::Break(not_taken(statement));
         }
         ControlFlow::Continue(())
     }

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::normalized;
 use super::trees::{binary, call, constant_text, number, take, text};
 use crate::functions::intervals::{MULTIPLY, unit_of};
-use crate::functions::json::{Step, steps};
+use crate::functions::json::{Step, array_steps, step_of, steps};
 use crate::grammar::statements::lambda_of;
 
 /// Functions whose argument may be a lambda.
@@ -87,6 +87,8 @@ fn spell_operator(expression: &mut Expr) {
             };
             into_json(take(left), op.clone(), steps)
         }
+        BinaryOperator::HashArrow => by_steps(take(left), BinaryOperator::Arrow, take(right)),
+        BinaryOperator::HashLongArrow => by_steps(take(left), BinaryOperator::LongArrow, take(right)),
         BinaryOperator::Multiply if is_interval(left) => call(MULTIPLY, vec![take(left), take(right)]),
         BinaryOperator::Multiply if is_interval(right) => call(MULTIPLY, vec![take(right), take(left)]),
         _ => return,
@@ -127,6 +129,20 @@ fn is_interval(expression: &Expr) -> bool {
         Expr::Function(function) => function.name.to_string() == MULTIPLY,
         _ => false,
     }
+}
+
+/// `document #> '{a,0,b}'` and `document #>> ARRAY['a','0','b']`: steps into JSON, one after the other.
+fn by_steps(document: Expr, last: BinaryOperator, path: Expr) -> Expr {
+    let listed = match &path {
+        Expr::Array(array) => array.elem.iter().map(constant_text).map(|step| step.map(step_of)).collect(),
+        path => constant_text(path).and_then(array_steps),
+    };
+    if let Some(steps) = listed {
+        return into_json(document, last, steps);
+    }
+    // Says that the path must be a constant.
+    let function = if last == BinaryOperator::Arrow { "json_extract" } else { "json_extract_string" };
+    call(function, vec![document, path])
 }
 
 /// `document -> 'a' -> 0 ->> 'b'` for the path `$.a[0].b`.

@@ -9,6 +9,7 @@ use datafusion::functions::datetime::expr_fn::{
 use datafusion::logical_expr::{Expr, ScalarUDF, cast, lit};
 
 use super::shorthand::{Call, shorthand};
+use super::templates::strftime_format;
 
 /// DuckDB's functions that are a part of a date, and the part.
 const PARTS: [(&str, &str); 16] = [
@@ -38,6 +39,7 @@ const MONTH_BUCKET_ORIGIN_NANOS: i64 = 946_684_800_000_000_000;
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let mut functions = vec![
         shorthand("time_bucket", 2..=3, time_bucket),
+        shorthand("to_char", 2..=2, to_char_by_template),
         shorthand("date_bin", 2..=3, positive_date_bin),
         shorthand("epoch_ms", 1..=1, |call| epoch(call, TimeUnit::Millisecond)),
         shorthand("epoch_us", 1..=1, |call| epoch(call, TimeUnit::Microsecond)),
@@ -223,6 +225,15 @@ fn strftime(call: &Call) -> Result<Expr> {
     let format = call.constant_text(format, "format")?;
     let format = format.replace("%f", "%6f").replace("%g", "%3f").replace("%n", "%9f");
     Ok(to_char(timestamp(call, time)?, lit(format)))
+}
+
+/// `to_char(x, format)` in PostgreSQL's templates, or in the formats of `strftime` if there is a `%`.
+fn to_char_by_template(call: &Call) -> Result<Expr> {
+    let constant = call.constant(1).and_then(|value| value.try_as_str().flatten());
+    match constant.filter(|format| !format.contains('%')) {
+        Some(template) => Ok(to_char(call.arg(0), lit(strftime_format(template)?))),
+        None => Ok(to_char(call.arg(0), call.arg(1))),
+    }
 }
 
 fn strptime(call: &Call) -> Result<Expr> {

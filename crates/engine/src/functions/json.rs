@@ -121,10 +121,22 @@ pub(crate) fn steps(path: &str) -> Option<Vec<Step>> {
 }
 
 fn pointer_step(step: &str) -> Step {
-    match step.parse() {
-        Ok(index) => Step::Index(index),
-        Err(_) => Step::Key(step.replace("~1", "/").replace("~0", "~")),
+    match step_of(step) {
+        Step::Key(key) => Step::Key(key.replace("~1", "/").replace("~0", "~")),
+        index => index,
     }
+}
+
+/// A step as an array of text holds it: a number goes into an array.
+pub(crate) fn step_of(step: &str) -> Step {
+    step.parse().map_or_else(|_| Step::Key(step.to_owned()), Step::Index)
+}
+
+/// The steps of PostgreSQL's `{a,0,b}`, keys in quotes or without. None if it is no such text.
+pub(crate) fn array_steps(text: &str) -> Option<Vec<Step>> {
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let steps: Vec<Step> = inner.split(',').map(|step| step_of(step.trim().trim_matches('"'))).collect();
+    (1..MAX_STEPS).contains(&steps.len()).then_some(steps)
 }
 
 fn json_path(mut rest: &str) -> Option<Vec<Step>> {

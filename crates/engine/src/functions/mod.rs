@@ -12,6 +12,7 @@ mod lists;
 mod series;
 mod session;
 mod shorthand;
+mod templates;
 mod text;
 pub(crate) mod types;
 

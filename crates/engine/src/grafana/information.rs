@@ -18,9 +18,9 @@ pub(super) fn with_information_schema(
     profile: WireProfile,
 ) -> Arc<dyn CatalogProviderList> {
     let announced =
-        Overlaid::list(Arc::clone(&catalogs), move |inner| Arc::new(AnnouncedCatalog { inner, profile }));
+        Overlaid::list(Arc::clone(&catalogs), move |_, inner| Arc::new(AnnouncedCatalog { inner, profile }));
     let information = Arc::new(InformationSchemaProvider::new(announced));
-    Overlaid::list(catalogs, move |inner| {
+    Overlaid::list(catalogs, move |_, inner| {
         Arc::new(InformedCatalog { inner, information: Arc::clone(&information) })
     })
 }

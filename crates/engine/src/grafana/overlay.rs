@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, CatalogProviderList};
 
-/// The catalogs of a list, each made another when it is looked up.
+/// The catalogs of a list, each made another by its name when it is looked up.
 pub(super) struct Overlaid<F> {
     catalogs: Arc<dyn CatalogProviderList>,
     overlay: F,
@@ -13,7 +13,7 @@ pub(super) struct Overlaid<F> {
 
 impl<F> Overlaid<F>
 where
-    F: Fn(Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
+    F: Fn(&str, Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
 {
     pub(super) fn list(catalogs: Arc<dyn CatalogProviderList>, overlay: F) -> Arc<dyn CatalogProviderList> {
         Arc::new(Self { catalogs, overlay })
@@ -22,7 +22,7 @@ where
 
 impl<F> CatalogProviderList for Overlaid<F>
 where
-    F: Fn(Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
+    F: Fn(&str, Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
 {
     /// What there is comes from the storage: nothing is registered.
     fn register_catalog(
@@ -38,7 +38,7 @@ where
     }
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
-        self.catalogs.catalog(name).map(&self.overlay)
+        self.catalogs.catalog(name).map(|catalog| (self.overlay)(name, catalog))
     }
 }
 

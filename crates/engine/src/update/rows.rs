@@ -101,8 +101,21 @@ pub(super) async fn change(session: &Session, state: &SessionState, sql: &Sql) -
         Some(_) => {}
         None => return Err(target.missing()),
     }
-    if let Sql::Delete(delete) = sql {
-        return delete_from(state, target, delete).await;
+    match sql {
+        Sql::Delete(delete) => return delete_from(state, target, delete).await,
+        Sql::Insert(insert) if insert.on.is_some() || insert.or.is_some() || insert.replace_into => {
+            return Err(Error::unsupported(
+                "ON CONFLICT is not supported, tables have no unique keys: add WHERE NOT EXISTS (…) to the query",
+            ));
+        }
+        Sql::Insert(insert) if insert.returning.is_some() => return Err(no_returning()),
+        Sql::Update(update) if update.returning.is_some() => return Err(no_returning()),
+        Sql::Update(update) if update.from.is_some() => {
+            return Err(Error::unsupported(
+                "UPDATE … FROM is not supported: write SET c = (SELECT …) WHERE k IN (SELECT …)",
+            ));
+        }
+        _ => {}
     }
     let LogicalPlan::Dml(statement) = plan(state, sql.clone()).await? else {
         return Err(Error::internal("a statement that changes rows was planned as something else"));
@@ -118,9 +131,13 @@ pub(super) async fn change(session: &Session, state: &SessionState, sql: &Sql) -
 
 /// A DELETE, whose rows are those of the query with the same condition: the planner of DELETE knows no alias.
 async fn delete_from(state: &SessionState, target: Target, delete: &Delete) -> Result<Change> {
-    if delete.using.is_some()
-        || delete.returning.is_some()
-        || delete.output.is_some()
+    if delete.returning.is_some() {
+        return Err(no_returning());
+    }
+    if delete.using.is_some() {
+        return Err(Error::unsupported("DELETE … USING is not supported: write WHERE k IN (SELECT …)"));
+    }
+    if delete.output.is_some()
         || delete.limit.is_some()
         || !delete.order_by.is_empty()
         || !delete.tables.is_empty()
@@ -134,6 +151,10 @@ async fn delete_from(state: &SessionState, target: Target, delete: &Delete) -> R
     let rows = select_all(from.clone(), delete.selection.clone())?;
     let plan = plan(state, rows).await?;
     Ok(Change::Rows(target, RowsChange { kind: RowChange::Delete, plan }))
+}
+
+fn no_returning() -> Error {
+    Error::unsupported("RETURNING is not supported: select the rows before or after")
 }
 
 /// `SELECT * FROM … WHERE …`
