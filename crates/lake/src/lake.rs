@@ -9,7 +9,9 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use pintail_ducklake::ViewSpec;
-use pintail_types::{Clock, Error, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable};
+use pintail_types::{
+    Clock, Error, FaultPoint, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable,
+};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Duration;
@@ -334,6 +336,7 @@ impl Lake {
         let lake = Arc::clone(self);
         let draw = move || lake.barrier.draw(|| lake.journal.end(), || lake.hot.begin_flush());
         let (position, sealed) = blocking("drawing a flush's line", draw).await?;
+        FaultPoint::FlushLine.pass();
         self.journal.durable(position).await?;
         let lake = Arc::clone(self);
         let report = blocking("a flush", move || lake.write(&sealed, position)).await?;
@@ -347,6 +350,7 @@ impl Lake {
 
     /// The rows are in files: memory and journal let go of them.
     fn finish(&self, report: &FlushReport) {
+        FaultPoint::FlushCommitted.pass();
         self.hot.end_flush();
         self.counters.hot_bytes.store(self.hot.stats().bytes, Ordering::Relaxed);
         self.room.notify_waiters();
