@@ -21,7 +21,7 @@ use crate::catalog::LakeCatalog;
 use crate::change_feed::ChangeFeed;
 use crate::cut::Cut;
 use crate::flush::{self, FlushReport, MAIN};
-use crate::hot::{Generation, HotBuffer};
+use crate::hot::{Generation, HotBuffer, HotCut};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::maintenance::Maintenance;
 use crate::options::LakeOptions;
@@ -403,6 +403,11 @@ impl Lake {
         let (snapshot, flushed) = blocking("reading the catalog's head", move || lake.volume.head()).await?;
         pin.settle(snapshot);
         Ok(Arc::new(Cut { hot, snapshot, flushed, _pin: Some(pin) }))
+    }
+
+    /// The rows in memory, as they are now.
+    pub(crate) fn hot_cut(&self) -> HotCut {
+        self.hot.cut()
     }
 
     /// The telemetry tables that have rows in memory.
