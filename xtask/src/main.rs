@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask test` is the whole gate, `cargo xtask clients` its part with the clients that people
-//! connect with, `cargo xtask bench` measures.
+//! connect with, `cargo xtask crash` is the long form of one of its tests, `cargo xtask bench` measures.
 //!
 //! Everything that a developer or a build machine does beyond plain cargo is written here, in Rust,
 //! so that there is one place to read and one way to run it.
@@ -9,6 +9,7 @@
 mod bench;
 mod benchmarks;
 mod clients;
+mod crash;
 mod gate;
 mod machine;
 mod process;
@@ -36,6 +37,8 @@ enum Command {
     Test(gate::Options),
     /// Run each client's real driver against the server, and show what works
     Clients(clients::Options),
+    /// Kill the server again and again, at random instants and at every fault point
+    Crash(crash::Options),
     /// Run the benchmarks in release mode and write docs/benchmarks.md
     Bench(bench::Options),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => gate::run(&options),
         Command::Clients(options) => clients::run(&options),
+        Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

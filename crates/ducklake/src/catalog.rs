@@ -61,6 +61,14 @@ pub struct Head {
     pub value: Option<String>,
 }
 
+impl Head {
+    pub(crate) fn read(connection: &rusqlite::Connection, metadata_key: &str) -> CatalogResult<Self> {
+        let newest = Snapshot::head(connection)?;
+        let value = layout::metadata(connection, metadata_key)?;
+        Ok(Self { snapshot: SnapshotId(newest.id), schema_version: newest.schema_version, value })
+    }
+}
+
 /// A table that a catalog is to have.
 #[derive(Debug, Clone)]
 pub struct TableSpec {
@@ -243,9 +251,7 @@ impl Catalog {
             {
                 return Ok(last.head.clone());
             }
-            let newest = Snapshot::head(connection)?;
-            let value = layout::metadata(connection, metadata_key)?;
-            let head = Head { snapshot: SnapshotId(newest.id), schema_version: newest.schema_version, value };
+            let head = Head::read(connection, metadata_key)?;
             *last =
                 Some(LastHead { data_version, metadata_key: metadata_key.to_owned(), head: head.clone() });
             Ok(head)

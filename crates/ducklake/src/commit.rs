@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use datafusion_ducklake::SnapshotCommitMetadata;
+use pintail_types::FaultPoint;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::changes::{Change, changes_made};
@@ -146,7 +147,9 @@ impl<'c> Commit<'c> {
             sql::INSERT_SNAPSHOT,
             params![snapshot, snapshot_time(), schema_version, self.next_catalog_id, self.next_file_id],
         )?;
+        FaultPoint::CatalogCommit.pass();
         self.transaction.commit()?;
+        FaultPoint::CatalogCommitted.pass();
         Ok(snapshot)
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use datafusion_ducklake::SnapshotCommitMetadata;
 use parking_lot::{Mutex, MutexGuard};
+use pintail_types::FaultPoint;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::commit::Commit;
@@ -94,7 +95,9 @@ impl Database {
         let mut writer = self.writer()?;
         let transaction = begin_immediate(&mut writer, self.busy_timeout)?;
         let value = write(&transaction)?;
+        FaultPoint::CatalogWrite.pass();
         transaction.commit()?;
+        FaultPoint::CatalogWritten.pass();
         Ok(value)
     }
 

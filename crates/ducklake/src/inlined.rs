@@ -100,6 +100,31 @@ pub(crate) fn live_rows(connection: &Connection, table_id: i64) -> Result<i64> {
     Ok(rows)
 }
 
+/// The least and the greatest text of the column `column_id` in each table that holds live inlined rows of a table;
+/// none where they are not known.
+pub(crate) fn bounds(
+    connection: &Connection,
+    table_id: i64,
+    column_id: Option<i64>,
+) -> Result<Vec<Option<(String, String)>>> {
+    let mut bounds = Vec::new();
+    for InlinedTable { name, names } in tables_with_names(connection, table_id)? {
+        let column = column_id.zip(names).and_then(|(id, mut names)| names.remove(&id));
+        let column = column.map_or_else(|| "NULL".to_owned(), |column| quoted(&column));
+        let select = format!(
+            "SELECT count(*), CAST(min({column}) AS TEXT), CAST(max({column}) AS TEXT) \
+             FROM {} WHERE end_snapshot IS NULL",
+            quoted(&name)
+        );
+        let (rows, min, max): (i64, Option<String>, Option<String>) =
+            connection.query_row(&select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if rows > 0 {
+            bounds.push(min.zip(max));
+        }
+    }
+    Ok(bounds)
+}
+
 /// The number of rows that inlined deletes hide in live files of a table.
 pub(crate) fn deleted_rows(connection: &Connection, table_id: i64) -> Result<i64> {
     let Some(name) = delete_table(connection, table_id)? else {

@@ -171,6 +171,12 @@ pub(crate) const PARTITION_VALUES: &str = "SELECT data_file_id, partition_key_in
      FROM ducklake_file_partition_value WHERE table_id = $1 ORDER BY partition_key_index";
 pub(crate) const COLUMN_BOUNDS_OF_FILES: &str = "SELECT data_file_id, min_value, max_value \
      FROM ducklake_file_column_stats WHERE table_id = $1 AND column_id = $2";
+pub(crate) const BOUNDS_OF_COLUMN: &str = "SELECT b.data_file_id, b.min_value, b.max_value \
+     FROM ducklake_column c JOIN ducklake_file_column_stats b \
+       ON b.table_id = c.table_id AND b.column_id = c.column_id \
+     WHERE lower(c.column_name) = lower($1) AND c.parent_column IS NULL AND c.end_snapshot IS NULL";
+pub(crate) const ALL_LIVE_FILES: &str =
+    "SELECT table_id, data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL";
 pub(crate) const ALL_LIVE_TABLES: &str = "SELECT s.schema_name, t.table_name FROM ducklake_table t \
      JOIN ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL \
      WHERE t.end_snapshot IS NULL ORDER BY s.schema_name, t.table_name";

@@ -14,7 +14,7 @@ use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
 use parking_lot::RwLock;
 use pintail_identity::Principal;
-use pintail_lake::Lake;
+use pintail_lake::{Lake, TelemetryStatistics};
 use pintail_types::{Clock, Error, Result};
 
 use crate::dialect::DEFAULT_SCHEMA;
@@ -145,6 +145,15 @@ impl Engine {
     /// Who knows the facts about the node, once it was said.
     pub fn node_facts(&self) -> Option<Arc<dyn NodeFacts>> {
         self.node_facts.read().as_ref().map(Arc::clone)
+    }
+
+    /// How many rows of telemetry there are and where in time they lie, told without reading one; none if there is no
+    /// telemetry.
+    ///
+    /// # Errors
+    /// When the storage can't tell.
+    pub async fn telemetry_statistics(&self) -> Result<Option<TelemetryStatistics>> {
+        self.storage.telemetry_statistics().await
     }
 
     /// The version that doors tell.

@@ -57,6 +57,7 @@ pub use like::like;
 pub use maintenance::{Maintainer, maintenance_rows, parse_age};
 pub use metadata::{TABLE_TYPES, TableFilter, TableInfo};
 pub use node::{Health, NodeFacts};
+pub use pintail_lake::TelemetryStatistics;
 pub use registry::{MAX_HISTORY, MAX_QUEUED, QueryInfo, QueryRegistry, QueryState};
 pub use session::{Session, SessionOptions};
 pub use settings::SettingValue;

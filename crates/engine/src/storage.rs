@@ -11,6 +11,7 @@ use datafusion::object_store::ObjectStore;
 use datafusion::prelude::SessionConfig;
 use pintail_lake::{
     Author, Changes, Cut, Destination, Lake, LakePast, Moment, RowChange, Rows, SchemaChange, TableName,
+    TelemetryStatistics,
 };
 use pintail_types::{Error, Result, SnapshotId};
 
@@ -107,6 +108,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// What keeps the tables in shape; none if they need nothing.
     fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
         None
+    }
+
+    /// How many rows of telemetry there are and where in time they lie, told without reading one; none if there is no
+    /// telemetry.
+    async fn telemetry_statistics(&self) -> Result<Option<TelemetryStatistics>> {
+        Ok(None)
     }
 }
 
@@ -206,6 +213,10 @@ impl Storage for LakeStorage {
 
     fn maintainer(&self) -> Option<Arc<dyn Maintainer>> {
         Some(Arc::new(LakeMaintainer(Arc::clone(&self.0))))
+    }
+
+    async fn telemetry_statistics(&self) -> Result<Option<TelemetryStatistics>> {
+        self.0.telemetry_statistics().await.map(Some)
     }
 }
 

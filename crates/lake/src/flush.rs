@@ -6,7 +6,9 @@ use std::time::Instant;
 use arrow::datatypes::SchemaRef;
 use datafusion_ducklake::SnapshotCommitMetadata;
 use pintail_ducklake::{CommitExtras, TableSpec};
-use pintail_types::{Error, ErrorKind, JournalId, JournalPosition, Result, SnapshotId, TelemetryTable};
+use pintail_types::{
+    Error, ErrorKind, FaultPoint, JournalId, JournalPosition, Result, SnapshotId, TelemetryTable,
+};
 
 use crate::hot::{Generation, HotBatch};
 use crate::parquet_files;
@@ -102,6 +104,7 @@ fn commit(
             batches.iter().map(|batch| conform(&batch.rows, &schema)).collect::<Result<Vec<_>>>()?;
         appends.push(parquet_files::write(&volume.data_path, target, &schema, &batches, batch_rows)?);
     }
+    FaultPoint::FlushFiles.pass();
     let about = SnapshotCommitMetadata::new()
         .with_author("pintail")
         .with_message("flush")

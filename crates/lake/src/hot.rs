@@ -5,12 +5,15 @@
 //! merged, so that a slow trickle of rows does not become thousands of tiny batches.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use parking_lot::Mutex;
 use pintail_types::{Error, JournalPosition, Micros, Result, TelemetryTable};
+
+use crate::statistics::times_of;
 
 /// Batches that together reach this are not merged with their neighbours any more.
 const MERGED_ROWS: usize = 8192;
@@ -47,6 +50,8 @@ pub(crate) struct HotBatch {
     pub(crate) rows: RecordBatch,
     /// The newest journal record in it: the batch is in the lake once the lake has passed this.
     pub(crate) last: JournalPosition,
+    /// The times of its rows, if any row has one.
+    pub(crate) times: Option<RangeInclusive<Micros>>,
     bytes: usize,
 }
 
@@ -70,6 +75,11 @@ impl HotCut {
             .filter(|batch| batch.last >= from)
             .map(|batch| batch.rows.clone())
             .collect()
+    }
+
+    /// The batches of all tables.
+    pub(crate) fn all_batches(&self) -> impl Iterator<Item = &HotBatch> {
+        self.flushing.values().chain(self.open.values()).flat_map(|batches| batches.iter())
     }
 
     /// The tables that have rows.
@@ -117,7 +127,7 @@ impl HotBuffer {
             )));
         }
         let bytes = rows.get_array_memory_size();
-        let batch = HotBatch { bytes, rows, last };
+        let batch = HotBatch { bytes, times: times_of(&rows), rows, last };
         let mut state = self.state.lock();
         state.open_stats.rows += batch.rows.num_rows();
         state.open_stats.bytes += bytes;
@@ -179,8 +189,12 @@ fn merge_small(batches: &mut Vec<HotBatch>) -> usize {
         }
         // Rows that can't be merged stay as they are: nothing is lost by it.
         let Ok(rows) = concat_batches(newest.rows.schema_ref(), [&before.rows, &newest.rows]) else { break };
-        let merged =
-            HotBatch { bytes: rows.get_array_memory_size(), rows, last: before.last.max(newest.last) };
+        let merged = HotBatch {
+            bytes: rows.get_array_memory_size(),
+            times: times_of(&rows),
+            rows,
+            last: before.last.max(newest.last),
+        };
         freed += (before.bytes + newest.bytes).saturating_sub(merged.bytes);
         batches.truncate(batches.len() - 2);
         batches.push(merged);

@@ -9,7 +9,9 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use pintail_ducklake::ViewSpec;
-use pintail_types::{Clock, Error, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable};
+use pintail_types::{
+    Clock, Error, FaultPoint, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable,
+};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Duration;
@@ -19,7 +21,7 @@ use crate::catalog::LakeCatalog;
 use crate::change_feed::ChangeFeed;
 use crate::cut::Cut;
 use crate::flush::{self, FlushReport, MAIN};
-use crate::hot::{Generation, HotBuffer};
+use crate::hot::{Generation, HotBuffer, HotCut};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::maintenance::Maintenance;
 use crate::options::LakeOptions;
@@ -334,6 +336,7 @@ impl Lake {
         let lake = Arc::clone(self);
         let draw = move || lake.barrier.draw(|| lake.journal.end(), || lake.hot.begin_flush());
         let (position, sealed) = blocking("drawing a flush's line", draw).await?;
+        FaultPoint::FlushLine.pass();
         self.journal.durable(position).await?;
         let lake = Arc::clone(self);
         let report = blocking("a flush", move || lake.write(&sealed, position)).await?;
@@ -347,6 +350,7 @@ impl Lake {
 
     /// The rows are in files: memory and journal let go of them.
     fn finish(&self, report: &FlushReport) {
+        FaultPoint::FlushCommitted.pass();
         self.hot.end_flush();
         self.counters.hot_bytes.store(self.hot.stats().bytes, Ordering::Relaxed);
         self.room.notify_waiters();
@@ -399,6 +403,11 @@ impl Lake {
         let (snapshot, flushed) = blocking("reading the catalog's head", move || lake.volume.head()).await?;
         pin.settle(snapshot);
         Ok(Arc::new(Cut { hot, snapshot, flushed, _pin: Some(pin) }))
+    }
+
+    /// The rows in memory, as they are now.
+    pub(crate) fn hot_cut(&self) -> HotCut {
+        self.hot.cut()
     }
 
     /// The telemetry tables that have rows in memory.

@@ -25,6 +25,7 @@ mod parquet_files;
 mod pins;
 mod row_index;
 mod rows;
+mod statistics;
 mod table;
 mod user_tables;
 mod views;
@@ -48,6 +49,7 @@ pub use maintenance::{
 };
 pub use options::LakeOptions;
 pub use row_index::fresh_file_scan;
+pub use statistics::TelemetryStatistics;
 pub use user_tables::{
     Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,
     TableName,

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
-use pintail_types::{Error, Result};
+use pintail_types::{Error, FaultPoint, Result};
 
 use crate::durable_store::sync_directories;
 use crate::journal::io_error;
@@ -62,9 +62,12 @@ impl NewFile {
     }
 
     fn sync_and_rename(&self, root: &Path) -> std::io::Result<FileSize> {
+        FaultPoint::FileSync.pass();
         self.file.sync_all()?;
         let size = size_of(&self.file)?;
+        FaultPoint::FileRename.pass();
         fs::rename(&self.hidden, &self.path)?;
+        FaultPoint::FileName.pass();
         sync_directories(&self.path, root)?;
         Ok(size)
     }

@@ -19,6 +19,7 @@ use crate::lookup_scans::KeptLookups;
 use crate::options::LakeOptions;
 use crate::pins::Pins;
 use crate::row_index::RowIndexes;
+use crate::statistics::StoredTimes;
 use crate::writes::Writes;
 
 /// How long a commit of ours waits for another program's.
@@ -40,6 +41,7 @@ struct SnapshotCache {
     listing: Option<Arc<Listing>>,
     tables: HashMap<TableName, Arc<dyn TableProvider>>,
     lookups: KeptLookups,
+    times: Option<Arc<StoredTimes>>,
 }
 
 #[derive(Debug)]
@@ -102,11 +104,16 @@ impl Volume {
     pub(crate) fn head(&self) -> Result<(SnapshotId, JournalPosition)> {
         let Head { snapshot, value, .. } = self.catalog.head(&self.position_key)?;
         self.newest.fetch_max(snapshot.0, Ordering::AcqRel);
-        let Some(text) = value else { return Ok((snapshot, JournalPosition(0))) };
+        Ok((snapshot, self.position_of(value.as_deref())?))
+    }
+
+    /// The journal position that a commit has recorded; the beginning if none has.
+    pub(crate) fn position_of(&self, recorded: Option<&str>) -> Result<JournalPosition> {
+        let Some(text) = recorded else { return Ok(JournalPosition(0)) };
         let position = text.parse().map_err(|_| {
             Error::corrupt(format!("ducklake_metadata: {} is '{text}', not a position", self.position_key))
         })?;
-        Ok((snapshot, JournalPosition(position)))
+        Ok(JournalPosition(position))
     }
 
     /// The newest snapshot that was ever read: the head is that one or a later one.
@@ -126,6 +133,15 @@ impl Volume {
         with: impl FnOnce(&mut KeptLookups) -> T,
     ) -> T {
         with(&mut self.cache.lock().at(snapshot.0, self.catalog.rewrites()).lookups)
+    }
+
+    /// What is known of where in time the rows of a snapshot lie.
+    pub(crate) fn kept_times(&self, snapshot: SnapshotId) -> Option<Arc<StoredTimes>> {
+        self.cache.lock().at(snapshot.0, self.catalog.rewrites()).times.clone()
+    }
+
+    pub(crate) fn keep_times(&self, snapshot: SnapshotId, times: Arc<StoredTimes>) {
+        self.cache.lock().at(snapshot.0, self.catalog.rewrites()).times = Some(times);
     }
 
     /// What a snapshot holds.

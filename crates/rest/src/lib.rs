@@ -12,6 +12,7 @@
 
 mod encode;
 mod health;
+mod metadata;
 mod metrics;
 mod node_api;
 mod query;

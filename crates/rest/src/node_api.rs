@@ -6,6 +6,8 @@
 //! | `POST /api/v4/node/query` `{"sql": …}` | `{"columns": [name], "data": [{column: value}], "count": n}` |
 //! | `POST /vacuum?expire_older_than=…`, `POST /api/v4/node/vacuum` `{"expire_older_than": …}` | what was done to the lake, a step each |
 //! | `GET /api/v4/node/stats` | `{"running", "address", "volumes_count", "volumes"}` |
+//! | `POST /api/v1/metadata/check` `{"min_ts": ns, "max_ts": ns}` | whether there may be rows in that time, and where there are rows |
+//! | `GET /api/v1/metadata/stats`, `GET /metadata/stats` | the number of rows, the oldest and the newest |
 //! | `GET /health` | whether data is safe; 503 when it is not |
 //!
 //! All but `/health` ask for the listener's credentials.
@@ -30,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::query::{query, query_with_columns};
 use crate::reply::{Failure, method_not_allowed, no_such_path};
 use crate::vacuum::vacuum;
-use crate::{LIMITS, health};
+use crate::{LIMITS, health, metadata};
 
 /// The listener's name in the ready file; queries are listed under it.
 pub(crate) const DOOR: &str = "node_http";
@@ -80,6 +82,9 @@ fn router(node: Arc<Node>) -> Router {
         .route("/api/v4/node/stats", get(stats))
         .route("/vacuum", post(vacuum))
         .route("/api/v4/node/vacuum", post(vacuum))
+        .route("/api/v1/metadata/check", post(metadata::check))
+        .route("/api/v1/metadata/stats", get(metadata::stats))
+        .route("/metadata/stats", get(metadata::bounds))
         .route_layer(from_fn_with_state(Arc::clone(&node), let_in))
         .route("/health", get(|State(node): State<Arc<Node>>| async move { health::answer(&node.engine) }))
         .fallback(no_such_path)

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use pintail_types::{Error, ErrorKind, JournalId, JournalPosition, Result};
+use pintail_types::{Error, ErrorKind, FaultPoint, JournalId, JournalPosition, Result};
 use tokio::sync::watch;
 
 pub use block::Block;
@@ -345,6 +345,7 @@ impl Journal {
             state.segments.drain(..keep_from).collect::<Vec<_>>()
         };
         for segment in removable {
+            FaultPoint::JournalTrim.pass();
             fs::remove_file(&segment.path).map_err(|error| io_error(&segment.path, &error))?;
         }
         Ok(())

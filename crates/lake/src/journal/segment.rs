@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use pintail_types::{Error, JournalId, JournalPosition, Result};
+use pintail_types::{Error, FaultPoint, JournalId, JournalPosition, Result};
 
 use super::block::{MAX_RECORD_BYTES, RECORD_HEADER};
 use super::io_error;
@@ -59,6 +59,7 @@ pub(super) fn create(directory: &Path, id: JournalId, base: JournalPosition) -> 
     let mut file = File::create(&temporary).map_err(at)?;
     file.write_all(&header).map_err(at)?;
     file.sync_all().map_err(at)?;
+    FaultPoint::JournalSegment.pass();
     fs::rename(&temporary, &path).map_err(at)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(at)?;
     Ok((Segment { id, base, path }, file))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pintail_types::{Error, JournalPosition, Result};
+use pintail_types::{Error, FaultPoint, JournalPosition, Result};
 
 use super::{Progress, Shared, SyncPolicy, io_error, segment};
 
@@ -88,10 +88,13 @@ impl Writer {
         }
         let Some(file) = &mut self.file else { return Err(Error::internal("no journal segment is open")) };
         let at = |error: std::io::Error| io_error(&self.shared.options.path, &error);
+        FaultPoint::JournalWrite.pass();
         file.write_all(bytes).map_err(at)?;
+        FaultPoint::JournalSync.pass();
         if self.shared.options.sync != SyncPolicy::Off {
             file.sync_data().map_err(at)?;
         }
+        FaultPoint::JournalSynced.pass();
         self.written = JournalPosition(self.written.0 + bytes.len() as u64);
         Ok(())
     }

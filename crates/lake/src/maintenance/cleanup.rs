@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pintail_ducklake::{ScheduledFile, catalog_now};
-use pintail_types::{Micros, Result};
+use pintail_types::{FaultPoint, Micros, Result};
 
 use super::{Done, Stop};
 use crate::journal::io_error;
@@ -65,6 +65,7 @@ pub(super) fn cleanup(
         stop.check()?;
         let path = real_path(&path.to_string_lossy());
         if !named.contains(&path) && !scheduled.contains(&path) {
+            FaultPoint::CleanupOrphan.pass();
             cleaned.delete(&path)?;
             cleaned.orphans += 1;
         }
@@ -94,18 +95,25 @@ fn delete_scheduled(
             let path = real_path(&file.path);
             // Another program may have added a file again that it had removed.
             if !named.contains(&path) {
+                FaultPoint::CleanupFile.pass();
                 cleaned.delete(&path)?;
             }
             gone.push(file.id);
         }
         if gone.len() >= FILES_AT_ONCE {
-            lake.volume.catalog.unschedule(&std::mem::take(&mut gone))?;
+            unschedule(lake, std::mem::take(&mut gone))?;
         }
     }
     match gone.is_empty() {
         true => Ok(()),
-        false => lake.volume.catalog.unschedule(&gone),
+        false => unschedule(lake, gone),
     }
+}
+
+/// Takes files that are deleted off the catalog's list.
+fn unschedule(lake: &Lake, gone: Vec<i64>) -> Result<()> {
+    FaultPoint::CleanupListed.pass();
+    lake.volume.catalog.unschedule(&gone)
 }
 
 impl Cleaned {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, NaiveDateTime};
+use chrono::DateTime;
 use datafusion_ducklake::{DeleteFileEntry, SnapshotCommitMetadata};
 use parquet::arrow::ProjectionMask;
 use pintail_ducklake::{AppendedFiles, CommitExtras, LiveFile, LiveFiles, TableName};
@@ -19,10 +19,8 @@ use pintail_types::{Error, ErrorKind, Micros, Result};
 use super::{ATTEMPTS, Done};
 use crate::lake::Lake;
 use crate::new_file::parquet_error;
+use crate::statistics::{TIMESTAMP, time_of};
 use crate::user_tables::{DeleteFiles, Guard, NewFiles, hidden_places, open, remove_all};
-
-/// The column that says how old a row is.
-const TIMESTAMP: &str = "timestamp";
 
 /// Removes the rows of a table that are too old. Blocks.
 pub(super) fn retain(lake: &Arc<Lake>, table: &TableName) -> Result<Done> {
@@ -73,15 +71,6 @@ fn count(number: i64) -> u64 {
 fn time_bounds(file: &LiveFile) -> Option<(Micros, Micros)> {
     let (oldest, newest) = file.bounds.as_ref()?;
     Some((time_of(oldest)?, time_of(newest)?))
-}
-
-/// A time as statistics have it, with an offset or without.
-fn time_of(text: &str) -> Option<Micros> {
-    let plain = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok();
-    let plain = plain.map(|time| time.and_utc().timestamp_micros());
-    plain.or_else(|| {
-        DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok().map(|time| time.timestamp_micros())
-    })
 }
 
 /// Hides the rows before `limit` of files that have younger ones too; gives their number.
@@ -190,17 +179,4 @@ fn micros(path: &Path, times: &ArrayRef) -> Result<ArrayRef> {
     cast(times, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(|error| {
         Error::corrupt(format!("{}: its times are no times", path.display())).with_source(error)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_statistics_are_read_with_and_without_an_offset() {
-        assert_eq!(time_of("1970-01-01 00:00:01.5"), Some(1_500_000));
-        assert_eq!(time_of("1970-01-01 00:00:01"), Some(1_000_000));
-        assert_eq!(time_of("1970-01-01 01:00:01+01"), Some(1_000_000));
-        assert_eq!(time_of("soon"), None);
-    }
 }

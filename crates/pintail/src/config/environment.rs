@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Config, other, storage};
 
 /// Variables of this prefix without `__` that are not settings: they belong to the command line and the tests.
-const NOT_SETTINGS: [&str; 8] = [
+const NOT_SETTINGS: [&str; 9] = [
     "PINTAIL_CONFIG",
     "PINTAIL_URL",
     "PINTAIL_TOKEN",
@@ -14,6 +14,7 @@ const NOT_SETTINGS: [&str; 8] = [
     "PINTAIL_LOG",
     "PINTAIL_CLIENT_PYTHON",
     "PINTAIL_DUCKDB_PYTHON",
+    "PINTAIL_FAULT",
 ];
 
 /// Elements an array can grow to through the environment.

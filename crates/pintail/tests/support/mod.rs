@@ -74,15 +74,26 @@ impl Server {
 
     /// Starts it with `changes` to the usual configuration. Returns when everything listens.
     pub(crate) fn start_with(directory: &Path, changes: Value) -> Self {
+        let started = Self::start_armed(directory, changes, None);
+        started
+            .unwrap_or_else(|(status, log)| panic!("the server ended before it was ready: {status}\n{log}"))
+    }
+
+    /// Starts it to die at a fault point such as `journal.sync:3`. The error is how it ended before it was ready, and its log.
+    pub(crate) fn start_armed(
+        directory: &Path,
+        changes: Value,
+        fault: Option<&str>,
+    ) -> Result<Self, (ExitStatus, String)> {
         let ready_file = directory.join("ready.json");
-        let mut child = spawn(directory, changes, &ready_file);
+        let mut child = spawn(directory, changes, &ready_file, fault);
         let log = Arc::new(Mutex::new(String::new()));
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         // The server writes this line after the ready file: reading it waits without asking again and again.
         loop {
             let mut line = String::new();
             if lines.read_line(&mut line).unwrap() == 0 {
-                panic!("the server ended before it was ready: {:?}\n{}", child.wait(), log.lock().unwrap());
+                return Err((child.wait().unwrap(), log.lock().unwrap().clone()));
             }
             if line.starts_with("ready ") {
                 break;
@@ -100,7 +111,7 @@ impl Server {
         let ready: Value = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
         assert_eq!(ready["pid"], child.id());
         let listeners = serde_json::from_value(ready["listeners"].clone()).unwrap();
-        Self { child, directory: directory.to_path_buf(), listeners, reader: Some(reader), log }
+        Ok(Self { child, directory: directory.to_path_buf(), listeners, reader: Some(reader), log })
     }
 
     /// Starts it, and kills it as soon as `is_time` says so of a line of its log; that must be before it is ready.
@@ -109,7 +120,7 @@ impl Server {
         changes: Value,
         mut is_time: impl FnMut(&str) -> bool,
     ) {
-        let mut child = spawn(directory, changes, &directory.join("ready.json"));
+        let mut child = spawn(directory, changes, &directory.join("ready.json"), None);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.find(|line| {
             let line = line.as_ref().unwrap();
@@ -216,6 +227,11 @@ impl Server {
         (status, self.log())
     }
 
+    /// Waits for an end that has come already.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        self.wait()
+    }
+
     /// `kill -9`
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -223,7 +239,7 @@ impl Server {
     }
 }
 
-fn spawn(directory: &Path, changes: Value, ready_file: &Path) -> Child {
+fn spawn(directory: &Path, changes: Value, ready_file: &Path, fault: Option<&str>) -> Child {
     let mut config = configuration(directory);
     merge(&mut config, changes);
     let file = directory.join("pintail.json");
@@ -233,6 +249,7 @@ fn spawn(directory: &Path, changes: Value, ready_file: &Path) -> Child {
         .arg(&file)
         .arg("--ready-file")
         .arg(ready_file)
+        .envs(fault.map(|fault| ("PINTAIL_FAULT", fault)))
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

@@ -1,11 +1,13 @@
 //! Foreign clients in Python.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// Runs statements on a lake with official DuckDB and writes the rows of the last one as JSON.
+/// Official DuckDB as a process: reads statements, a JSON array on a line, and writes for each line the rows of the last
+/// statement, or the error.
 const DUCKDB: &str = r#"
 import json, sys
 import duckdb
@@ -13,14 +15,18 @@ from duckdb_extensions import import_extension
 for name in ("sqlite_scanner", "ducklake"):
     import_extension(name)
 connection = duckdb.connect()
-connection.execute("LOAD sqlite_scanner; LOAD ducklake; SET TimeZone='UTC'")
-connection.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}' AS lake {sys.argv[2]}; USE lake")
-for statement in sys.argv[3:]:
-    cursor = connection.execute(statement)
-names = [column[0] for column in cursor.description]
+connection.execute("LOAD sqlite_scanner; LOAD ducklake; SET TimeZone='UTC'; SET enable_progress_bar=false")
 def shown(value):
     return value.hex() if isinstance(value, bytes) else str(value)
-print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=shown))
+for line in sys.stdin:
+    try:
+        for statement in json.loads(line):
+            cursor = connection.execute(statement)
+        names = [column[0] for column in cursor.description]
+        answer = {"rows": [dict(zip(names, row)) for row in cursor.fetchall()]}
+    except duckdb.Error as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer, default=shown), flush=True)
 "#;
 
 /// The interpreter that `variable` names, else the one of the environment that the gate makes.
@@ -56,14 +62,64 @@ pub(crate) fn duckdb_writes(python: &Path, catalog: &Path, statements: &[&str]) 
 }
 
 fn duckdb(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
-    let mut command = Command::new(python);
-    let output = command.args(["-c", DUCKDB]).arg(catalog).arg(options).args(statements).output().unwrap();
-    let text = succeeded(&output);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let mut duckdb = DuckDb::start(python);
+    duckdb.attach(catalog, options);
+    duckdb.rows(statements)
 }
 
-fn succeeded(output: &Output) -> String {
-    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
-    text.into_owned()
+/// Official DuckDB in a process of its own, which ends with this.
+#[derive(Debug)]
+pub(crate) struct DuckDb {
+    child: Child,
+    statements: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl DuckDb {
+    pub(crate) fn start(python: &Path) -> Self {
+        let mut child = Command::new(python)
+            .args(["-c", DUCKDB])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (statements, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, statements, answers: BufReader::new(answers) }
+    }
+
+    /// Attaches the lake of this catalog, with options such as `(READ_ONLY)`, under the name `lake`, and uses it.
+    pub(crate) fn attach(&mut self, catalog: &Path, options: &str) {
+        let attach = format!("ATTACH 'ducklake:sqlite:{}' AS lake {options}", catalog.display());
+        self.rows(&[&attach, "USE lake", "SELECT 1"]);
+    }
+
+    /// Lets go of the lake.
+    pub(crate) fn detach(&mut self) {
+        self.rows(&["USE memory", "DETACH lake", "SELECT 1"]);
+    }
+
+    /// The rows of the last of these statements, which must succeed.
+    pub(crate) fn rows(&mut self, statements: &[&str]) -> Vec<Value> {
+        self.try_rows(statements).unwrap_or_else(|error| panic!("{statements:?}: {error}"))
+    }
+
+    /// The rows of the last of these statements, or what DuckDB says against one of them.
+    pub(crate) fn try_rows(&mut self, statements: &[&str]) -> Result<Vec<Value>, String> {
+        writeln!(self.statements, "{}", json!(statements)).unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        match answer["rows"].take() {
+            Value::Array(rows) => Ok(rows),
+            _ => Err(answer["error"].to_string()),
+        }
+    }
+}
+
+impl Drop for DuckDb {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -130,6 +130,15 @@ async fn requests_are_refused_with_json() {
         (post("/query", body.as_str()), 401),
         (post("/query", body.as_str()).header("authorization", "Bearer wrong"), 401),
         (get("/api/v4/node/stats"), 401),
+        (post("/api/v1/metadata/check", r#"{"min_ts": 0, "max_ts": 1}"#), 401),
+        (get("/api/v1/metadata/stats"), 401),
+        (get("/metadata/stats"), 401),
+        (post("/api/v1/metadata/check", "{}").header("authorization", &bearer), 400),
+        (
+            post("/api/v1/metadata/check", r#"{"min_ts": 2, "max_ts": 1}"#).header("authorization", &bearer),
+            400,
+        ),
+        (get("/api/v1/metadata/check").header("authorization", &bearer), 405),
         (
             post("/query", body.as_str())
                 .header("authorization", &bearer)
@@ -170,6 +179,31 @@ async fn stats_tell_the_flight_address_and_the_volumes() {
         let asked = get("/api/v4/node/stats").header(header, value);
         assert_eq!(ask(server.address, asked).await.json(), expected, "{header}");
     }
+}
+
+#[tokio::test]
+async fn metadata_has_the_form_that_homer_documents() {
+    let server = Server::start().await;
+    server.append(&names("call-", 3), "{}");
+    let bearer = format!("Bearer {TOKEN}");
+    let check =
+        post("/api/v1/metadata/check", r#"{"min_ts": 1737590400000000000, "max_ts": 1795999999999999999}"#);
+    let answer = ask(server.address, check.header("authorization", &bearer)).await.json();
+    let (time, date) = (1_795_169_452_430_000_000_i64, "2026-11-20T10:10:52Z");
+    let expected = json!({
+        "has_data": true, "node_min_ts": time, "node_max_ts": time,
+        "oldest_data": date, "newest_data": date, "data_span_hours": 0,
+    });
+    assert_eq!(answer, expected);
+    let stats = ask(server.address, get("/api/v1/metadata/stats").header("authorization", &bearer)).await;
+    let expected = json!({
+        "row_count": 3, "min_timestamp": time, "max_timestamp": time,
+        "oldest_data": date, "newest_data": date, "catalog_type": "sqlite",
+        "data_path": server.lake.options().data_path,
+    });
+    assert_eq!(stats.json(), expected);
+    let bounds = ask(server.address, get("/metadata/stats").header("authorization", &bearer)).await;
+    assert_eq!(bounds.json(), json!({"min_ts": time, "max_ts": time}));
 }
 
 /// Sends a query for many rows and reads only the start of the answer.

@@ -24,7 +24,7 @@ use datafusion_ducklake::{
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use pintail_ducklake::{AppendTarget, LiveFile, LiveFiles, Rewrite, TableName, catalog_now};
-use pintail_types::{Error, ErrorKind, Result, SnapshotId, TelemetryTable};
+use pintail_types::{Error, ErrorKind, FaultPoint, Result, SnapshotId, TelemetryTable};
 use uuid::Uuid;
 
 use self::ordered::Batches;
@@ -200,6 +200,7 @@ impl<'a> Table<'a> {
         };
         let about = SnapshotCommitMetadata::new().with_author("pintail").with_message("compact");
         let paths = guard.0.take();
+        FaultPoint::CompactFile.pass();
         let committed = self.lake.volume.catalog.rewrite_files(&self.target, &rewrite, &about);
         if let Err(error) = &committed
             && error.kind() == ErrorKind::Conflict
@@ -207,7 +208,7 @@ impl<'a> Table<'a> {
             // Any other error may have come after the commit was durable.
             remove_all(&paths);
         }
-        committed
+        committed.inspect(|_| FaultPoint::CompactCommitted.pass())
     }
 
     /// Writes the rows of `sources`; none if there are none left.
