@@ -55,6 +55,11 @@ pub(crate) fn duckdb_writes(python: &Path, catalog: &Path, statements: &[&str]) 
     duckdb(python, catalog, "", statements)
 }
 
+/// The same, with options of its own for the lake: to make one.
+pub(crate) fn duckdb_makes(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
+    duckdb(python, catalog, options, statements)
+}
+
 fn duckdb(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
     let mut command = Command::new(python);
     let output = command.args(["-c", DUCKDB]).arg(catalog).arg(options).args(statements).output().unwrap();
