@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use datafusion_ducklake::{MetadataWriter, SnapshotCommitMetadata};
 use parking_lot::Mutex;
 use pintail_types::{Result, SnapshotId};
 
-use crate::check::{self, Problem};
+use crate::check::{self, Depth, Problem};
 use crate::commit::Snapshot;
 use crate::database::Database;
 use crate::error::{CatalogError, Result as CatalogResult};
@@ -182,6 +182,46 @@ impl Catalog {
         Ok(Self::over(path, &data_path, database))
     }
 
+    /// Opens the catalog in the file `path` to look for damage, also one that [`Catalog::open`] refuses because its counters
+    /// are damaged. The file is not changed.
+    ///
+    /// # Errors
+    /// Otherwise as [`Catalog::open_read_only`].
+    pub fn open_for_check(path: &Path, options: &CatalogOptions) -> Result<Self> {
+        Self::open_damaged(path, options, |path| Database::open_read_only(path, options.busy_timeout))
+    }
+
+    /// The same, to repair it.
+    ///
+    /// # Errors
+    /// Otherwise as [`Catalog::open`].
+    pub fn open_for_repair(path: &Path, options: &CatalogOptions) -> Result<Self> {
+        Self::open_damaged(path, options, |path| Database::open(path, false, options.busy_timeout))
+    }
+
+    fn open_damaged(
+        path: &Path,
+        options: &CatalogOptions,
+        open: impl FnOnce(&Path) -> CatalogResult<Database>,
+    ) -> Result<Self> {
+        let opened = || {
+            if !path.exists() {
+                return Err(CatalogError::no_catalog("the file does not exist"));
+            }
+            let path = std::path::absolute(path).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+            let database = open(&path)?;
+            let data_path = database.read(|connection| {
+                if !layout::exists(connection)? {
+                    return Err(CatalogError::no_catalog("the file holds no DuckLake catalog"));
+                }
+                layout::verify_format(connection)?;
+                agreed_data_path(&settings::data_path(connection)?, options)
+            })?;
+            Ok(Self::over(path, &data_path, database))
+        };
+        opened().map_err(|error| error.at(path.display()))
+    }
+
     /// Opens the catalog in the file `path` for reading only: the file is not changed in any way. Everything
     /// that writes fails with Unsupported.
     ///
@@ -317,9 +357,31 @@ impl Catalog {
         })
     }
 
-    /// Looks for damage in the catalog and in the sizes and footers of local files. Empty when all is well.
+    /// Looks for damage in the catalog and in its local files. Empty when all is well.
     pub fn check(&self) -> Result<Vec<Problem>> {
-        self.at(check::check(&self.inner.path, &self.inner.data_path, self.database().busy_timeout()))
+        self.look(Depth::Full).map(|(problems, _)| problems)
+    }
+
+    /// Looks for damage in the catalog, and whether local files have their sizes, for about as long as `limit`. Also says
+    /// whether it came to the end.
+    pub fn check_quickly(&self, limit: Duration) -> Result<(Vec<Problem>, bool)> {
+        self.look(Depth::Until(Instant::now() + limit))
+    }
+
+    fn look(&self, depth: Depth) -> Result<(Vec<Problem>, bool)> {
+        self.at(check::check(&self.inner.path, &self.inner.data_path, self.database().busy_timeout(), depth))
+    }
+
+    /// Mends what can be mended of `problems`, in one transaction, after it has copied the catalog as it is to `copy`. Gives
+    /// how many problems that were; look again for what is left.
+    ///
+    /// # Errors
+    /// `Unavailable` when another process holds the write lock for too long. Nothing is changed then.
+    pub fn repair(&self, problems: &[Problem], copy: &Path) -> Result<usize> {
+        self.at(self.database().copy_to(copy))?;
+        let mended = self.at(self.database().write(|connection| check::repair(connection, problems)))?;
+        self.note_rewrite();
+        Ok(mended)
     }
 
     /// Another number whenever files of older snapshots may have given way to others that hold the same rows: what was

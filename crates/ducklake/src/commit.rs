@@ -11,7 +11,7 @@ use crate::error::{CatalogError, Result};
 use crate::inlined;
 use crate::layout;
 use crate::sql;
-use crate::time::snapshot_time;
+use crate::time::snapshot_time_after;
 
 /// The newest snapshot with its counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +143,14 @@ impl<'c> Commit<'c> {
                 about.extra_info()
             ],
         )?;
+        let previous: Option<String> = self
+            .transaction
+            .prepare_cached(sql::SNAPSHOT_TIME)?
+            .query_row([self.head.id], |row| row.get(0))?;
+        let time = snapshot_time_after(previous.as_deref());
         self.execute(
             sql::INSERT_SNAPSHOT,
-            params![snapshot, snapshot_time(), schema_version, self.next_catalog_id, self.next_file_id],
+            params![snapshot, time, schema_version, self.next_catalog_id, self.next_file_id],
         )?;
         FaultPoint::CatalogCommit.pass();
         self.transaction.commit()?;

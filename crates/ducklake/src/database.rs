@@ -90,6 +90,12 @@ impl Database {
         read(&transaction)
     }
 
+    /// Copies the whole file as it is now to `path`, where there must be none.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
+        self.writer()?.execute("VACUUM INTO $1", [path.to_string_lossy()])?;
+        Ok(())
+    }
+
     /// Runs `write` in one write transaction that adds no snapshot.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut writer = self.writer()?;

@@ -165,6 +165,22 @@ pub(crate) fn create(connection: &Connection, data_path: &str) -> Result<()> {
 
 /// Refuses a catalog that this crate would not write as DuckDB does.
 pub(crate) fn verify(connection: &Connection) -> Result<()> {
+    verify_format(connection)?;
+    for (name, columns) in TABLES {
+        let found = table_columns(connection, name)?;
+        if found != column_names(columns) {
+            return Err(CatalogError::Unsupported(format!(
+                "table {name} has the columns ({}), not those of DuckLake {FORMAT_VERSION}: ({})",
+                found.join(", "),
+                column_names(columns).join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a catalog of another format version.
+pub(crate) fn verify_format(connection: &Connection) -> Result<()> {
     let version = metadata(connection, "version")?;
     match version.as_deref() {
         Some(FORMAT_VERSION) => {}
@@ -177,16 +193,6 @@ pub(crate) fn verify(connection: &Connection) -> Result<()> {
     }
     if metadata(connection, "encrypted")?.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Err(CatalogError::Unsupported("the lake is encrypted".to_owned()));
-    }
-    for (name, columns) in TABLES {
-        let found = table_columns(connection, name)?;
-        if found != column_names(columns) {
-            return Err(CatalogError::Unsupported(format!(
-                "table {name} has the columns ({}), not those of DuckLake {FORMAT_VERSION}: ({})",
-                found.join(", "),
-                column_names(columns).join(", ")
-            )));
-        }
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ pub(crate) const SNAPSHOTS_NEWEST_FIRST: &str =
     "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id DESC";
 pub(crate) const SNAPSHOTS_OLDEST_FIRST: &str =
     "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id";
+pub(crate) const SNAPSHOT_TIME: &str = "SELECT snapshot_time FROM ducklake_snapshot WHERE snapshot_id = $1";
 pub(crate) const SNAPSHOT_EXISTS: &str =
     "SELECT EXISTS(SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = $1)";
 pub(crate) const FILE_DELETED_FROM_TWICE: &str = "SELECT data_file_id FROM ducklake_delete_file \

@@ -104,7 +104,7 @@ impl ColumnBounds {
 }
 
 /// The bound that lies further in `direction`; none when one is unknown or they do not compare.
-fn further(
+pub(crate) fn further(
     column_type: &str,
     mine: Option<String>,
     its: Option<String>,

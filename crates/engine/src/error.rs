@@ -127,6 +127,7 @@ fn from_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_foreign(inner.as_ref()),
         ArrowError::IoError(_, io) => from_io(io),
+        ArrowError::ParquetError(message) => new(ErrorKind::Corrupt, message),
         ArrowError::MemoryError(message) => {
             new(ErrorKind::Exhausted, message).with_reason(reason::OUT_OF_MEMORY)
         }
@@ -156,10 +157,10 @@ fn from_parquet(error: &ParquetError) -> Error {
 
 fn from_object_store(error: &object_store::Error) -> Error {
     match error {
-        object_store::Error::NotFound { path, .. } => {
-            Error::unavailable(format!("data file {path} is gone; run the query again"))
-                .with_reason(reason::SERIALIZATION_FAILURE)
-        }
+        object_store::Error::NotFound { path, .. } => Error::unavailable(format!(
+            "data file {path} is missing: run the query again, and if it stays so see pintail lake fsck"
+        ))
+        .with_reason(reason::SERIALIZATION_FAILURE),
         other => new(ErrorKind::Unavailable, &other.to_string()).with_reason(reason::IO_ERROR),
     }
 }

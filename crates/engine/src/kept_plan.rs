@@ -22,10 +22,10 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions, execute_stream,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use pintail_lake::{HotRowsExec, LookupExec, fresh_file_scan};
+
+use crate::named_file;
 
 /// Whether a plan over a table reads the moment that its execution pins.
 pub(crate) type FollowsPin<'a> = &'a (dyn Fn(&dyn TableProvider) -> bool + Sync);
@@ -55,7 +55,7 @@ impl KeptPlan {
         values: &[ScalarValue],
         context: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
-        execute_stream(anew(&self.0, values)?, context)
+        named_file::execute(anew(&self.0, values)?, context)
     }
 }
 

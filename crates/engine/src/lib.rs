@@ -29,6 +29,7 @@ mod long_text;
 mod maintenance;
 mod metadata;
 mod missing;
+mod named_file;
 mod node;
 mod parameters;
 mod past;

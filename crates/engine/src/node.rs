@@ -20,6 +20,8 @@ pub struct Health {
     pub ok: bool,
     /// What is wrong, one line each.
     pub problems: Vec<String>,
+    /// What a person should look at while the node does its work, one line each.
+    pub warnings: Vec<String>,
     /// Age of the oldest row that is not yet in a committed file, in milliseconds.
     pub oldest_unflushed_age_ms: Option<u64>,
     /// When the last flush was committed.

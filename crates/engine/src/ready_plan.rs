@@ -12,13 +12,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use tokio::sync::OnceCell;
 
 use crate::kept_plan::{FollowsPin, KeptPlan};
+use crate::named_file;
 
 /// A plan that can be run again and again, each time with other values for its parameters.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl ReadyPlan {
                 return kept.start(&values, context);
             }
         }
-        execute_stream(self.physical(state, values).await?, context)
+        named_file::execute(self.physical(state, values).await?, context)
     }
 
     /// The plan that the first execution has made, if it holds for the next.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::common::Result as DataFusionResult;
 use datafusion::datasource::TableProvider;
-use pintail_types::{SnapshotId, TelemetryTable};
+use pintail_types::{Result, SnapshotId, TelemetryTable};
 
 use crate::flush::MAIN;
 use crate::history::LakePast;
@@ -93,10 +93,14 @@ impl Provider {
 
     /// The names in all schemas; reads some microseconds from the catalog file's cached pages.
     fn listing(&self) -> Option<Arc<Listing>> {
+        let listing = self.read_listing();
+        listing.inspect_err(|error| tracing::error!(%error, "the catalog can't be listed")).ok()
+    }
+
+    fn read_listing(&self) -> Result<Arc<Listing>> {
         let volume = &self.lake.volume;
         let snapshot = self.past.map_or_else(|| volume.head().map(|(head, _)| head), Ok);
-        let listing = snapshot.and_then(|snapshot| volume.listing(snapshot));
-        listing.inspect_err(|error| tracing::error!(%error, "the catalog can't be listed")).ok()
+        volume.listing(snapshot?)
     }
 
     fn schema_listing(&self, schema: &str) -> Option<SchemaListing> {
@@ -110,7 +114,10 @@ impl CatalogProvider for Provider {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        self.schema_listing(name)?;
+        // Of a catalog that can't be read every schema is there: its tables then say what is wrong.
+        if self.read_listing().is_ok_and(|listing| !listing.contains_key(name)) {
+            return None;
+        }
         Some(Arc::new(LakeSchema { provider: self.clone(), name: name.to_owned() }))
     }
 }
@@ -183,6 +190,7 @@ impl SchemaProvider for LakeSchema {
             let catalog = Arc::new(self.provider.clone());
             return self.provider.views.table(catalog, view, self.telemetry_tables()).await.map(Some);
         }
+        lake.findings.admit(&self.name, name).map_err(external)?;
         let past = self.provider.past;
         let snapshot = match past {
             Some(snapshot) => snapshot,

@@ -14,13 +14,15 @@ use pintail_types::{
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::barrier::{Barrier, Intake, RowSource};
 use crate::catalog::LakeCatalog;
 use crate::change_feed::ChangeFeed;
+use crate::clock_watch::{ClockWatch, Jump};
 use crate::cut::Cut;
 use crate::flush::{self, FlushReport, MAIN};
+use crate::fsck::Findings;
 use crate::hot::{Generation, HotBuffer, HotCut};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::maintenance::Maintenance;
@@ -44,6 +46,15 @@ pub struct LastCommit {
     pub snapshot: SnapshotId,
 }
 
+/// Something that fails, again and again, until its cause is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What the newest try said.
+    pub reason: String,
+    /// When the first try failed.
+    pub since: Micros,
+}
+
 /// How a lake stands.
 #[derive(Debug, Clone, Default)]
 pub struct LakeStats {
@@ -63,8 +74,18 @@ pub struct LakeStats {
     pub committed_files: u64,
     /// Flushes that failed since start.
     pub flush_failures: u64,
-    /// Why the newest flush failed; none when it succeeded.
-    pub flush_error: Option<String>,
+    /// Why flushes fail; none when the newest succeeded.
+    pub flush_error: Option<Trouble>,
+    /// Why the journal can't be written; none when it can.
+    pub journal_error: Option<Trouble>,
+    /// The last jump of the clock, while the lake deletes nothing by itself because of it.
+    pub clock_jump: Option<Jump>,
+    /// What the start found in the journal.
+    pub replayed: ReplayReport,
+    /// The `.quarantine` files beside the journal's segments, which nobody has removed yet.
+    pub quarantine_files: u64,
+    /// Their bytes.
+    pub quarantine_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +109,8 @@ pub struct Lake {
     pub(crate) volume: Arc<Volume>,
     counters: Counters,
     last_commit: Mutex<Option<LastCommit>>,
-    flush_error: Mutex<Option<String>>,
+    flush_error: Mutex<Option<FlushFailure>>,
+    replayed: Mutex<ReplayReport>,
     /// One flush at a time.
     flushing: tokio::sync::Mutex<()>,
     flush_wanted: Notify,
@@ -98,6 +120,15 @@ pub struct Lake {
     flusher: Mutex<Option<JoinHandle<()>>>,
     maintainer: Mutex<Option<JoinHandle<()>>>,
     pub(crate) maintenance: Maintenance,
+    pub(crate) findings: Findings,
+    pub(crate) clock_watch: ClockWatch,
+}
+
+/// Why flushes fail. How long is measured, so that a clock that jumps tells no lies.
+#[derive(Debug)]
+struct FlushFailure {
+    reason: String,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -136,7 +167,6 @@ impl Lake {
         journal.trim(flushed)?;
         let found = FoundJournal { segments: journal.reader(), from: flushed };
         Ok(Arc::new(Self {
-            clock,
             journal,
             found: Mutex::new(Some(found)),
             hot: HotBuffer::default(),
@@ -145,6 +175,7 @@ impl Lake {
             counters: Counters::default(),
             last_commit: Mutex::default(),
             flush_error: Mutex::default(),
+            replayed: Mutex::default(),
             flushing: tokio::sync::Mutex::default(),
             flush_wanted: Notify::new(),
             room: Notify::new(),
@@ -153,6 +184,9 @@ impl Lake {
             flusher: Mutex::default(),
             maintainer: Mutex::default(),
             maintenance: Maintenance::default(),
+            findings: Findings::default(),
+            clock_watch: ClockWatch::new(Arc::clone(&clock)),
+            clock,
             options,
         }))
     }
@@ -201,12 +235,14 @@ impl Lake {
         visit: &mut dyn FnMut(JournalPosition, &[u8]) -> Result<()>,
     ) -> Result<ReplayReport> {
         let Some(found) = self.found.lock().take() else { return Ok(ReplayReport::default()) };
-        found.segments.replay(found.from, &mut |position, payload| {
+        let report = found.segments.replay(found.from, &mut |position, payload| {
             if self.held_bytes() >= self.options.hot_buffer.high_water_bytes() {
                 self.flush_replayed(position)?;
             }
             visit(position, payload)
-        })
+        })?;
+        *self.replayed.lock() = report;
+        Ok(report)
     }
 
     /// Bytes of the rows in memory, those still in builders included.
@@ -326,7 +362,9 @@ impl Lake {
             Err(error) => {
                 tracing::error!(%error, "flush failed; the rows stay in the journal and in memory");
                 self.counters.flush_failures.fetch_add(1, Ordering::Relaxed);
-                *self.flush_error.lock() = Some(error.to_string());
+                let mut failure = self.flush_error.lock();
+                let since = failure.as_ref().map_or_else(Instant::now, |failure| failure.since);
+                *failure = Some(FlushFailure { reason: error.to_string(), since });
             }
         }
         result
@@ -337,7 +375,10 @@ impl Lake {
         let draw = move || lake.barrier.draw(|| lake.journal.end(), || lake.hot.begin_flush());
         let (position, sealed) = blocking("drawing a flush's line", draw).await?;
         FaultPoint::FlushLine.pass();
-        self.journal.durable(position).await?;
+        if let Err(error) = self.journal.durable(position).await {
+            // The rows are safe in files too, and a journal whose disk is full gets its room from nothing else.
+            tracing::warn!(%error, "rows go into files that the journal does not have");
+        }
         let lake = Arc::clone(self);
         let report = blocking("a flush", move || lake.write(&sealed, position)).await?;
         self.finish(&report);
@@ -435,9 +476,15 @@ impl Lake {
         vec![(ObjectStoreUrl::local_filesystem(), Arc::clone(&self.volume.store))]
     }
 
+    /// The time that it was so long ago.
+    fn ago(&self, lasts: Duration) -> Micros {
+        self.clock.now().saturating_sub(Micros::try_from(lasts.as_micros()).unwrap_or(Micros::MAX))
+    }
+
     /// How the lake stands.
     pub fn stats(&self) -> LakeStats {
         let hot = self.hot.stats();
+        let (quarantine_files, quarantine_bytes) = self.journal.quarantined();
         LakeStats {
             hot_rows: hot.rows,
             hot_bytes: hot.bytes + self.barrier.buffered_bytes(),
@@ -447,7 +494,18 @@ impl Lake {
             committed_rows: self.counters.committed_rows.load(Ordering::Relaxed),
             committed_files: self.counters.committed_files.load(Ordering::Relaxed),
             flush_failures: self.counters.flush_failures.load(Ordering::Relaxed),
-            flush_error: self.flush_error.lock().clone(),
+            flush_error: self.flush_error.lock().as_ref().map(|failure| Trouble {
+                reason: failure.reason.clone(),
+                since: self.ago(failure.since.elapsed()),
+            }),
+            journal_error: self
+                .journal
+                .failure()
+                .map(|(reason, lasts)| Trouble { reason, since: self.ago(lasts) }),
+            clock_jump: self.clock_watch.jump(),
+            replayed: *self.replayed.lock(),
+            quarantine_files,
+            quarantine_bytes,
         }
     }
 }

@@ -8,9 +8,12 @@
 mod barrier;
 mod catalog;
 mod change_feed;
+mod clock_watch;
 mod cut;
+mod directories;
 mod durable_store;
 mod flush;
+mod fsck;
 mod history;
 mod hot;
 mod hot_rows_exec;
@@ -35,13 +38,16 @@ mod writes;
 pub use barrier::{Intake, RowSource};
 pub use catalog::LakeCatalog;
 pub use change_feed::Changes;
+pub use clock_watch::Jump;
 pub use cut::Cut;
+pub use directories::create_directories;
 pub use flush::FlushReport;
+pub use fsck::{Finding, FsckPlace, MAX_FINDINGS, fsck, fsck_and_repair, summary};
 pub use history::{LakePast, Moment};
 pub use hot::HotBufferOptions;
 pub use hot_rows_exec::HotRowsExec;
 pub use journal::{Block, Journal, JournalOptions, ReplayReport, SyncPolicy};
-pub use lake::{Lake, LakeStats, LastCommit};
+pub use lake::{Lake, LakeStats, LastCommit, Trouble};
 pub use lookup_exec::LookupExec;
 pub use maintenance::{
     Done, MAX_STEPS, MaintenanceOptions, MaintenanceStep, MaintenanceTask, MergeOptions, Retention,

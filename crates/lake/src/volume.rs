@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use pintail_ducklake::{BySnapshot, Catalog, CatalogOptions, Head, TableName};
 use pintail_types::{Error, JournalPosition, Result, SnapshotId};
 
+use crate::directories::create_directories;
 use crate::durable_store::DurableLocalStore;
 use crate::lake::blocking;
 use crate::lookup_scans::KeptLookups;
@@ -207,7 +208,7 @@ impl Volume {
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|error| crate::journal::io_error(path, &error))
+    create_directories(path).map_err(|error| crate::journal::io_error(path, &error))
 }
 
 /// The directory as DuckLake records it: absolute, with a slash at the end.

@@ -148,8 +148,14 @@ pub(crate) enum Lake {
     Info(LakePlace),
     /// Every commit
     Snapshots(LakePlace),
-    /// Check the catalog and its files; only reads
-    Fsck(LakePlace),
+    /// Check the catalog, its files and the journal; only reads unless it is to repair
+    Fsck {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// Mend what can be mended of the catalog, after a copy of it was made
+        #[arg(long)]
+        repair: bool,
+    },
     /// Merge small files, and leave deleted rows out of them
     Compact {
         #[command(flatten)]

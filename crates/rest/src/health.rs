@@ -17,6 +17,7 @@ struct Body {
     status: &'static str,
     module: &'static str,
     problems: Vec<String>,
+    warnings: Vec<String>,
     /// Age of the oldest row that is in no committed file yet.
     oldest_unflushed_age_ms: Option<u64>,
     /// When the last flush was committed, in UTC.
@@ -45,6 +46,7 @@ fn respond(code: StatusCode, status: &'static str, health: Health) -> Response {
         status,
         module: MODULE,
         problems: health.problems,
+        warnings: health.warnings,
         oldest_unflushed_age_ms: health.oldest_unflushed_age_ms,
         last_commit: health.last_commit.and_then(iso_8601),
         last_snapshot: health.last_snapshot,

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use datafusion_ducklake::ColumnStat;
 use datafusion_ducklake::row_id::ROW_ID_PARQUET_FIELD_ID;
 use datafusion_ducklake::stats_collect::compute_column_stats;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rusqlite::{Connection, params};
 
-use super::Findings;
+use super::bounds::compares_exactly;
+use super::{Depth, Findings, Repair};
 use crate::columns::{LiveColumn, live_columns};
 use crate::error::Result;
 use crate::statistics::{compare, has_statistics, official_bound};
@@ -21,8 +23,16 @@ const TRAILER_BYTES: u64 = 8;
 /// The Arrow metadata key of a Parquet field id.
 const FIELD_ID: &str = "PARQUET:field_id";
 
-/// A live file as the catalog has it.
+/// The catalog's table of data files, or of delete files, with the column of its ids.
+type Kind = (&'static str, &'static str);
+
+const DATA_FILES: Kind = ("ducklake_data_file", "data_file_id");
+const DELETE_FILES: Kind = ("ducklake_delete_file", "delete_file_id");
+
+/// A file as the catalog has it.
 struct Recorded {
+    kind: Kind,
+    is_live: bool,
     id: i64,
     table_id: i64,
     rows: i64,
@@ -41,21 +51,27 @@ struct RowIds {
     path: String,
 }
 
-/// Checks that each live file of a live table exists with its recorded size, footer size and number of
-/// rows, that the values of its columns lie between their recorded bounds, and that no two files give
-/// the same id to different rows.
+/// Checks that each file exists with its recorded size, footer size and number of rows, that the values of its columns lie
+/// between their recorded bounds, and that no two files give the same id to different rows. In a hurry it checks that
+/// live files exist with their sizes, the newest first. Says whether it came to the end.
 ///
 /// Files that are not on this machine are passed over.
-pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findings) -> Result<()> {
+pub(super) fn check(
+    connection: &Connection,
+    data_path: &str,
+    depth: Depth,
+    found: &mut Findings,
+) -> Result<bool> {
     let mut taken = Vec::new();
-    for (catalog_table, id, rows, start) in [
-        ("ducklake_data_file", "data_file_id", "record_count", "row_id_start"),
-        ("ducklake_delete_file", "delete_file_id", "delete_count", "NULL"),
-    ] {
+    for (kind, rows, start) in
+        [(DATA_FILES, "record_count", "row_id_start"), (DELETE_FILES, "delete_count", "NULL")]
+    {
+        let (catalog_table, id) = kind;
+        let which = if depth == Depth::Full { "1 = 1" } else { "end_snapshot IS NULL" };
         let mut statement = connection.prepare(&format!(
-            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size, {id}, {rows}, {start} \
-             FROM {catalog_table} WHERE end_snapshot IS NULL AND {id} IS NOT NULL \
-             AND typeof({rows}) = 'integer'"
+            "SELECT table_id, path, path_is_relative, file_size_bytes, footer_size, {id}, {rows}, {start}, \
+             end_snapshot IS NULL FROM {catalog_table} WHERE {which} AND {id} IS NOT NULL \
+             AND typeof({rows}) = 'integer' ORDER BY {id} DESC"
         ))?;
         let files = statement.query_map([], |row| {
             Ok(Recorded {
@@ -67,14 +83,19 @@ pub(super) fn check(connection: &Connection, data_path: &str, found: &mut Findin
                 id: row.get(5)?,
                 rows: row.get(6)?,
                 row_id_start: row.get(7)?,
+                is_live: row.get(8)?,
+                kind,
             })
         })?;
         for file in files {
-            taken.extend(check_file(connection, data_path, &file?, catalog_table, found)?);
+            if depth.is_over() {
+                return Ok(false);
+            }
+            taken.extend(check_file(connection, data_path, &file?, depth, found)?);
         }
     }
     check_row_ids(taken, found);
-    Ok(())
+    Ok(true)
 }
 
 fn check_row_ids(mut taken: Vec<RowIds>, found: &mut Findings) {
@@ -93,33 +114,61 @@ fn check_file(
     connection: &Connection,
     data_path: &str,
     recorded: &Recorded,
-    catalog_table: &str,
+    depth: Depth,
     found: &mut Findings,
 ) -> Result<Option<RowIds>> {
-    let Some(table) = Table::with_id(connection, recorded.table_id)? else {
-        found.add(catalog_table, format!("live file {} belongs to no live table", recorded.path));
+    let table = match recorded.is_live {
+        true => Table::with_id(connection, recorded.table_id)?,
+        false => Table::that_was(connection, recorded.table_id)?,
+    };
+    let Some(table) = table else {
+        found.add(recorded.kind.0, format!("file {} belongs to no table", recorded.path));
         return Ok(None);
     };
     let directory = if recorded.is_relative { table.directory(data_path) } else { String::new() };
     let Some(path) = local_path(&format!("{directory}{}", recorded.path)) else {
         return Ok(None);
     };
-    match footer_bytes(&path) {
-        Err(error) => found.add(path.display().to_string(), error.to_string()),
-        Ok((bytes, footer)) => {
-            if i64::try_from(bytes) != Ok(recorded.bytes) {
-                let message = format!("has {bytes} bytes, the catalog says {}", recorded.bytes);
-                found.add(path.display().to_string(), message);
-            } else if recorded.footer_bytes.is_some_and(|recorded| recorded != i64::from(footer)) {
-                let message =
-                    format!("has a footer of {footer} bytes, the catalog says {:?}", recorded.footer_bytes);
-                found.add(path.display().to_string(), message);
-            } else {
-                return check_content(connection, &path, recorded, catalog_table, found);
+    let place = path.display().to_string();
+    if depth != Depth::Full {
+        match std::fs::metadata(&path) {
+            Ok(is) if i64::try_from(is.len()) == Ok(recorded.bytes) => {}
+            Ok(is) => {
+                found.add(place, format!("has {} bytes, the catalog says {}", is.len(), recorded.bytes))
             }
+            Err(error) => found.add(place, error.to_string()),
         }
+        return Ok(None);
     }
+    let (bytes, footer) = match footer_bytes(&path) {
+        Ok(sizes) => sizes,
+        Err(error) => {
+            found.add(place, error.to_string());
+            return Ok(None);
+        }
+    };
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let footer = i64::from(footer);
+    let wrong = if bytes != recorded.bytes {
+        Some(format!("has {bytes} bytes, the catalog says {}", recorded.bytes))
+    } else if recorded.footer_bytes.is_some_and(|recorded| recorded != footer) {
+        Some(format!("has a footer of {footer} bytes, the catalog says {:?}", recorded.footer_bytes))
+    } else {
+        None
+    };
+    let Some(message) = wrong else { return check_content(connection, &path, recorded, found) };
+    let (table, id_column) = recorded.kind;
+    let is_whole = rows_of(&path) == Some(recorded.rows);
+    let repair =
+        is_whole.then_some(Repair::FileSize { table, id_column, file_id: recorded.id, bytes, footer });
+    found.add_with(place, message, repair);
     Ok(None)
+}
+
+/// The rows of a Parquet file; none if it is not one that can be read.
+fn rows_of(path: &Path) -> Option<i64> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
+    Some(reader.metadata().file_metadata().num_rows())
 }
 
 /// Compares the file's own metadata with the recorded number of rows and bounds. Gives the row ids that
@@ -128,7 +177,6 @@ fn check_content(
     connection: &Connection,
     path: &Path,
     recorded: &Recorded,
-    catalog_table: &str,
     found: &mut Findings,
 ) -> Result<Option<RowIds>> {
     let place = path.display().to_string();
@@ -145,10 +193,11 @@ fn check_content(
     };
     let rows = reader.metadata().file_metadata().num_rows();
     if rows != recorded.rows {
-        found.add(place, format!("has {rows} rows, the catalog says {}", recorded.rows));
+        let repair = (recorded.kind == DATA_FILES).then_some(Repair::FileRows { file_id: recorded.id, rows });
+        found.add_with(place, format!("has {rows} rows, the catalog says {}", recorded.rows), repair);
         return Ok(None);
     }
-    if catalog_table != "ducklake_data_file" {
+    if recorded.kind != DATA_FILES || !recorded.is_live {
         return Ok(None);
     }
     let fields = reader.schema().fields().iter();
@@ -156,31 +205,10 @@ fn check_content(
         .map(|field| field.metadata().get(FIELD_ID).and_then(|id| id.parse().ok()).unwrap_or(-1))
         .collect();
     let columns = live_columns(connection, recorded.table_id)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT min_value, max_value FROM ducklake_file_column_stats WHERE data_file_id = $1 AND column_id = $2",
-    )?;
     for stat in compute_column_stats(reader.schema(), reader.metadata(), &ids, rows, &[]) {
-        let Some(column) =
-            columns.iter().find(|column| column.id == stat.column_id && is_exact(&columns, column))
-        else {
-            continue;
-        };
-        let bound = |bound: Option<&str>| official_bound(&column.column_type, bound);
-        let (low, high) = (bound(stat.min_value.as_deref()), bound(stat.max_value.as_deref()));
-        let mut rows = statement.query(params![recorded.id, column.id])?;
-        while let Some(row) = rows.next()? {
-            let (min, max): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
-            let beyond = |bound: &Option<String>, value: &Option<String>, order| {
-                let (Some(bound), Some(value)) = (bound, value) else {
-                    return false;
-                };
-                compare(&column.column_type, value, bound) == Some(order)
-            };
-            if beyond(&min, &low, Ordering::Less) || beyond(&max, &high, Ordering::Greater) {
-                let message = format!("column {} has values outside the bounds in the catalog", column.name);
-                found.add(place.as_str(), message);
-            }
-        }
+        let column = columns.iter().find(|column| column.id == stat.column_id);
+        let Some(column) = column.filter(|column| has_statistics(&columns, column)) else { continue };
+        check_bounds(connection, recorded.id, column, &stat, &place, found)?;
     }
     let carries_ids = ids.contains(&i64::from(ROW_ID_PARQUET_FIELD_ID));
     let first = recorded.row_id_start.filter(|_| !carries_ids);
@@ -192,9 +220,51 @@ fn check_content(
     }))
 }
 
-/// Whether the file's own bounds of a column are exact: text and bytes may be cut.
-fn is_exact(columns: &[LiveColumn], column: &LiveColumn) -> bool {
-    has_statistics(columns, column) && !matches!(column.column_type.as_str(), "varchar" | "json" | "blob")
+/// Compares what the catalog knows of a column of a file with what the file itself says.
+fn check_bounds(
+    connection: &Connection,
+    file_id: i64,
+    column: &LiveColumn,
+    stat: &ColumnStat,
+    place: &str,
+    found: &mut Findings,
+) -> Result<()> {
+    let bound = |bound: Option<&str>| official_bound(&column.column_type, bound);
+    let (low, high) = (bound(stat.min_value.as_deref()), bound(stat.max_value.as_deref()));
+    let mut statement = connection.prepare_cached(
+        "SELECT min_value, max_value, null_count, value_count FROM ducklake_file_column_stats \
+         WHERE data_file_id = $1 AND column_id = $2",
+    )?;
+    let mut rows = statement.query(params![file_id, column.id])?;
+    while let Some(row) = rows.next()? {
+        let (min, max): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+        let (nulls, values): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+        let beyond = |bound: &Option<String>, value: &Option<String>, order| {
+            // Text may be cut.
+            let (Some(bound), Some(value), true) = (bound, value, compares_exactly(&column.column_type))
+            else {
+                return false;
+            };
+            compare(&column.column_type, value, bound) == Some(order)
+        };
+        let none_of_some =
+            |recorded: Option<i64>, is: Option<i64>| recorded == Some(0) && is.is_some_and(|count| count > 0);
+        let is_outside = beyond(&min, &low, Ordering::Less) || beyond(&max, &high, Ordering::Greater);
+        if !is_outside && !none_of_some(nulls, stat.null_count) && !none_of_some(values, stat.value_count) {
+            continue;
+        }
+        let repair = Repair::FileBounds {
+            file_id,
+            column_id: column.id,
+            min: low.clone(),
+            max: high.clone(),
+            nulls: stat.null_count,
+            values: stat.value_count,
+        };
+        let message = format!("column {} has values outside the bounds in the catalog", column.name);
+        found.add_with(place, message, Some(repair));
+    }
+    Ok(())
 }
 
 fn local_path(path: &str) -> Option<PathBuf> {

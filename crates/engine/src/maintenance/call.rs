@@ -24,6 +24,7 @@ const PROCEDURES: &[(&str, &[&str])] = &[
     ("cleanup", &["older_than"]),
     ("retention", &[]),
     ("vacuum", &["expire_older_than"]),
+    ("fsck", &["repair"]),
     ("cancel", &["query_id"]),
 ];
 
@@ -62,6 +63,7 @@ impl Call {
             "vacuum" => Self::Maintain(MaintenanceTask::Vacuum {
                 expire_older_than: arguments.age("expire_older_than")?,
             }),
+            "fsck" => Self::Maintain(MaintenanceTask::Fsck { repair: arguments.flag("repair")? }),
             _ => {
                 let id = arguments.text("query_id").ok_or_else(|| {
                     Error::invalid("system.cancel takes the query_id of a query in system.queries")
@@ -221,6 +223,16 @@ impl Arguments {
         self.values[place].clone()
     }
 
+    /// A parameter that is true or false; absent, it is false.
+    fn flag(&self, parameter: &str) -> Result<bool> {
+        match self.text(parameter).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Error::invalid(format!("{parameter} is true or false, not '{other}'"))
+                .with_reason(reason::INVALID_PARAMETER_VALUE)),
+        }
+    }
+
     fn age(&self, parameter: &str) -> Result<Option<Duration>> {
         self.text(parameter).map(|text| parse_age(parameter, &text)).transpose()
     }
@@ -231,6 +243,7 @@ fn literal(procedure: &str, parameter: &str, value: &Expr) -> Result<Option<Stri
     match value {
         Expr::Value(ValueWithSpan { value: Value::Null, .. }) => Ok(None),
         Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => Ok(Some(number.to_string())),
+        Expr::Value(ValueWithSpan { value: Value::Boolean(flag), .. }) => Ok(Some(flag.to_string())),
         Expr::Value(ValueWithSpan { value, .. }) => match value.clone().into_string() {
             Some(text) => Ok(Some(text)),
             None => Err(no_value(procedure, parameter, &value.to_string())),

@@ -7,6 +7,9 @@
 //! never again to the old file.
 
 mod block;
+mod inspect;
+mod quarantine;
+mod recovery;
 mod segment;
 mod writer;
 
@@ -16,14 +19,18 @@ mod tests;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use pintail_types::{Error, ErrorKind, FaultPoint, JournalId, JournalPosition, Result};
+use pintail_types::{Error, FaultPoint, JournalId, JournalPosition, Result};
 use tokio::sync::watch;
 
 pub use block::Block;
-use segment::{Item, Segment};
+pub use inspect::{Inspection, inspect};
+pub use quarantine::MAX_QUARANTINE_BYTES;
+use quarantine::Quarantine;
+pub use recovery::{JournalReader, JournalRecovery, ReplayReport, lock_directory};
+use segment::Segment;
 
 /// Bytes that may wait for the journal's thread; more are refused with `Exhausted`.
 pub const MAX_PENDING_BYTES: usize = 32 << 20;
@@ -67,161 +74,6 @@ impl JournalOptions {
     }
 }
 
-/// What a replay read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReplayReport {
-    /// Records handed to the visitor.
-    pub records: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Records with a wrong checksum, or that the visitor calls corrupt, kept aside in `.quarantine` files.
-    pub damaged: u64,
-}
-
-/// A journal as it lies on the disk, before anything is appended to it.
-#[derive(Debug)]
-pub struct JournalRecovery {
-    options: JournalOptions,
-    id: JournalId,
-    segments: Vec<Segment>,
-    end: JournalPosition,
-    lock: File,
-}
-
-impl JournalRecovery {
-    /// Takes the directory's lock and finds the segments in it; makes the directory when it is absent.
-    ///
-    /// # Errors
-    /// `Unavailable` when another process holds the journal; `Corrupt` when a segment belongs to
-    /// another journal or to a newer version.
-    pub fn scan(options: JournalOptions, new_id: JournalId) -> Result<Self> {
-        let at = |error: std::io::Error| io_error(&options.path, &error);
-        fs::create_dir_all(&options.path).map_err(at)?;
-        let lock = lock_directory(&options.path)?;
-        let segments = segment::list(&options.path)?;
-        let id = segments.first().map_or(new_id, |first| first.id);
-        if let Some(foreign) = segments.iter().find(|segment| segment.id != id) {
-            return Err(Error::corrupt(format!(
-                "journal segment {} belongs to journal {}, the others to {id}",
-                foreign.path.display(),
-                foreign.id
-            )));
-        }
-        let end = match segments.last() {
-            Some(last) => last.valid_end()?,
-            None => JournalPosition(0),
-        };
-        Ok(Self { options, id, segments, end, lock })
-    }
-
-    /// The journal's id.
-    pub const fn id(&self) -> JournalId {
-        self.id
-    }
-
-    /// Opens the journal for appending, in a new segment. The next position is not before `floor`,
-    /// so that a row that was committed from an unsynced record is never mistaken for a later one.
-    ///
-    /// # Errors
-    /// I/O errors.
-    pub fn open(self, floor: JournalPosition) -> Result<Journal> {
-        let base = self.end.max(floor);
-        let (progress, _) = watch::channel(Progress { durable: base, failure: None });
-        let shared = Arc::new(Shared {
-            id: self.id,
-            options: self.options,
-            state: Mutex::new(State {
-                end: base,
-                trimmed: self.segments.first().map_or(base, |first| first.base),
-                pending: Vec::new(),
-                segments: self.segments,
-                failure: None,
-                stopping: false,
-            }),
-            wake: Condvar::new(),
-            progress,
-        });
-        let writer = writer::spawn(Arc::clone(&shared), base)?;
-        Ok(Journal { shared, writer: Mutex::new(Some(writer)), _lock: self.lock })
-    }
-}
-
-/// Reads the segments that a journal had at one moment; none of them may be trimmed meanwhile.
-#[derive(Debug)]
-pub struct JournalReader {
-    segments: Vec<Segment>,
-}
-
-impl JournalReader {
-    /// Reads every record from `from` on, oldest first. Damaged records are copied into a
-    /// `.quarantine` file beside their segment, logged and counted; the rest goes on.
-    ///
-    /// # Errors
-    /// What the visitor returns, but `Corrupt`: such a record is set aside too. I/O errors.
-    pub fn replay(
-        &self,
-        from: JournalPosition,
-        visit: &mut dyn FnMut(JournalPosition, &[u8]) -> Result<()>,
-    ) -> Result<ReplayReport> {
-        let mut report = ReplayReport::default();
-        for (index, segment) in self.segments.iter().enumerate() {
-            let limit = self.segments.get(index + 1).map(|next| next.base);
-            if limit.is_some_and(|limit| limit <= from) {
-                continue;
-            }
-            replay_segment(segment, limit, from, visit, &mut report)?;
-        }
-        Ok(report)
-    }
-}
-
-fn replay_segment(
-    segment: &Segment,
-    limit: Option<JournalPosition>,
-    from: JournalPosition,
-    visit: &mut dyn FnMut(JournalPosition, &[u8]) -> Result<()>,
-    report: &mut ReplayReport,
-) -> Result<()> {
-    let bytes = segment.read()?;
-    for item in segment.items(&bytes, limit) {
-        match item {
-            Item::Record { position, .. } if position < from => {}
-            Item::Record { position, payload } => match visit(position, payload) {
-                Ok(()) => {
-                    report.records += 1;
-                    report.bytes += payload.len() as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::error!(%position, %error, "journal record is not understood");
-                    set_aside(segment, position, payload, report)?;
-                }
-                Err(error) => return Err(error),
-            },
-            Item::Damaged { position, .. } if position < from => {}
-            Item::Damaged { position, bytes } => {
-                set_aside(segment, position, bytes, report)?;
-            }
-            Item::Torn { position, bytes } => {
-                tracing::warn!(%position, bytes, segment = %segment.path.display(), "journal ends in a torn record: it was never synced");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Keeps what can't be read beside the segment, and says so; the rest goes on.
-fn set_aside(
-    segment: &Segment,
-    position: JournalPosition,
-    bytes: &[u8],
-    report: &mut ReplayReport,
-) -> Result<()> {
-    report.damaged += 1;
-    let kept = segment.quarantine(position, bytes)?;
-    tracing::error!(%position, bytes = bytes.len(), kept = %kept.display(), "damaged journal record set aside");
-    Ok(())
-}
-
 /// How far the journal is safe.
 #[derive(Debug, Clone)]
 struct Progress {
@@ -236,6 +88,9 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     progress: watch::Sender<Progress>,
+    quarantine: Quarantine,
+    /// Bytes that were found after the last whole record.
+    torn_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -249,8 +104,14 @@ struct State {
     /// Segments on the disk, oldest first; the last one is being written.
     segments: Vec<Segment>,
     /// Why nothing can be written at the moment.
-    failure: Option<Arc<str>>,
+    failure: Option<Failure>,
     stopping: bool,
+}
+
+#[derive(Debug)]
+struct Failure {
+    reason: Arc<str>,
+    since: Instant,
 }
 
 /// The open journal. Dropping it writes and syncs what is pending.
@@ -306,6 +167,18 @@ impl Journal {
         state.end.0 - state.trimmed.0
     }
 
+    /// Why records can't be written at the moment, and for how long that has been so.
+    pub fn failure(&self) -> Option<(String, Duration)> {
+        let state = self.shared.state.lock();
+        state.failure.as_ref().map(|failure| (failure.reason.to_string(), failure.since.elapsed()))
+    }
+
+    /// The `.quarantine` files beside the segments, and the bytes in them: what was damaged in this or an earlier life
+    /// of the journal, until somebody removes them.
+    pub fn quarantined(&self) -> (u64, u64) {
+        self.shared.quarantine.held()
+    }
+
     /// Waits until every record before `upto` is on the disk (with [`SyncPolicy::Off`]: with the
     /// operating system).
     ///
@@ -326,7 +199,10 @@ impl Journal {
 
     /// What stands in the journal now, for reading.
     pub fn reader(&self) -> JournalReader {
-        JournalReader { segments: self.shared.state.lock().segments.clone() }
+        JournalReader {
+            segments: self.shared.state.lock().segments.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Forgets the records before `upto`: they are in the lake. Removes segments that hold no others.
@@ -373,7 +249,7 @@ impl Shared {
         if state.stopping {
             return Err(Error::unavailable("the journal is closed"));
         }
-        if let Some(reason) = &state.failure {
+        if let Some(Failure { reason, .. }) = &state.failure {
             return Err(Error::unavailable(format!("the journal can't be written: {reason}")));
         }
         if state.pending.len() + bytes > MAX_PENDING_BYTES {
@@ -390,24 +266,6 @@ impl Shared {
             )));
         }
         Ok(())
-    }
-}
-
-fn lock_directory(path: &Path) -> Result<File> {
-    let lock_path = path.join("journal.lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(|error| io_error(&lock_path, &error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::unavailable(format!(
-            "another process writes the journal in {}; stop it, or give this one its own data_dir",
-            path.display()
-        ))),
-        Err(fs::TryLockError::Error(error)) => Err(io_error(&lock_path, &error)),
     }
 }
 

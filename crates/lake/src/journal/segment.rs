@@ -18,10 +18,15 @@ const MAGIC: &[u8; 8] = b"PTLJRNL1";
 const HEADER: usize = 32;
 const SUFFIX: &str = ".journal";
 
+/// Bytes that are looked at again, at most, to find the next record in one damaged segment.
+const SEARCH_BYTES: usize = 1 << 30;
+
 /// A segment on the disk.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
-    pub(super) id: JournalId,
+    /// The journal that its head names, or what is wrong with the head.
+    pub(super) head: Result<JournalId, &'static str>,
+    /// The position that its name says.
     pub(super) base: JournalPosition,
     pub(super) path: PathBuf,
 }
@@ -33,7 +38,7 @@ pub(super) enum Item<'a> {
         position: JournalPosition,
         payload: &'a [u8],
     },
-    /// A record with a wrong checksum that a good one follows; in a closed segment all that follows too.
+    /// What stands before the next good record or, in a closed segment, before its end.
     Damaged {
         position: JournalPosition,
         bytes: &'a [u8],
@@ -41,7 +46,12 @@ pub(super) enum Item<'a> {
     /// The end of the file is not a whole record.
     Torn {
         position: JournalPosition,
-        bytes: usize,
+        bytes: &'a [u8],
+    },
+    /// The file ends before the next segment begins.
+    Missing {
+        position: JournalPosition,
+        bytes: u64,
     },
 }
 
@@ -62,7 +72,7 @@ pub(super) fn create(directory: &Path, id: JournalId, base: JournalPosition) -> 
     FaultPoint::JournalSegment.pass();
     fs::rename(&temporary, &path).map_err(at)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(at)?;
-    Ok((Segment { id, base, path }, file))
+    Ok((Segment { head: Ok(id), base, path }, file))
 }
 
 /// The segments of a directory, oldest first.
@@ -72,31 +82,70 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Segment>> {
     for entry in fs::read_dir(directory).map_err(at)? {
         let path = entry.map_err(at)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if let Some(digits) = name.strip_suffix(SUFFIX) {
-            segments.push(read_header(&path, digits)?);
-        }
+        let Some(digits) = name.strip_suffix(SUFFIX) else { continue };
+        let Ok(base) = u64::from_str_radix(digits, 16) else {
+            return Err(Error::corrupt(format!(
+                "journal segment {}: its name is no position",
+                path.display()
+            )));
+        };
+        let base = JournalPosition(base);
+        segments.push(Segment { head: read_head(&path, base)?, base, path });
     }
     segments.sort_by_key(|segment| segment.base);
     Ok(segments)
 }
 
-fn read_header(path: &Path, digits: &str) -> Result<Segment> {
+/// The journal that the segments belong to; none when there are none.
+pub(super) fn id_of(segments: &[Segment]) -> Result<Option<JournalId>> {
+    let Some(first) = segments.first() else { return Ok(None) };
+    let Some(id) = segments.iter().find_map(|segment| segment.head.ok()) else {
+        // Without the id nobody can say which of the records are in the lake already.
+        let reason = first.head.err().unwrap_or_default();
+        return Err(Error::corrupt(format!(
+            "journal segment {}: {reason}, and no other segment names the journal; move the segments away to start \
+             without their records",
+            first.path.display()
+        )));
+    };
+    match segments.iter().find(|segment| segment.head.is_ok_and(|other| other != id)) {
+        Some(foreign) => Err(Error::corrupt(format!(
+            "journal segment {} belongs to another journal than {}",
+            foreign.path.display(),
+            first.path.display()
+        ))),
+        None => Ok(Some(id)),
+    }
+}
+
+/// The journal that a segment's head names, or what is wrong with the head.
+///
+/// # Errors
+/// `Unsupported` for a segment of another version; I/O errors.
+fn read_head(path: &Path, base: JournalPosition) -> Result<Result<JournalId, &'static str>> {
     use std::io::Read as _;
-    let corrupt = |what: &str| Error::corrupt(format!("journal segment {}: {what}", path.display()));
     let mut header = [0; HEADER];
     let mut file = File::open(path).map_err(|error| io_error(path, &error))?;
-    file.read_exact(&mut header).map_err(|_| corrupt("the header is cut short"))?;
-    if &header[..8] != MAGIC {
-        return Err(corrupt("this is not a journal of this version"));
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            return Ok(Err("the head is cut short"));
+        }
+        Err(error) => return Err(io_error(path, &error)),
     }
     if crc32fast::hash(&header[..24]).to_le_bytes() != header[24..28] {
-        return Err(corrupt("the header's checksum is wrong"));
+        return Ok(Err("the head's checksum is wrong"));
     }
-    let base = JournalPosition(word(&header[16..24]));
-    if u64::from_str_radix(digits, 16) != Ok(base.0) {
-        return Err(corrupt("the name does not say the position that the header says"));
+    if &header[..8] != MAGIC {
+        return Err(Error::unsupported(format!(
+            "journal segment {} was written by another version of Pintail, which can read it",
+            path.display()
+        )));
     }
-    Ok(Segment { id: JournalId::from_bits(word(&header[8..16])), base, path: path.to_owned() })
+    if word(&header[16..24]) != base.0 {
+        return Ok(Err("the name does not say the position that the head says"));
+    }
+    Ok(Ok(JournalId::from_bits(word(&header[8..16]))))
 }
 
 /// Eight bytes as a little-endian number.
@@ -110,33 +159,33 @@ impl Segment {
         fs::read(&self.path).map_err(|error| io_error(&self.path, &error))
     }
 
-    /// The position after the last whole record.
-    pub(super) fn valid_end(&self) -> Result<JournalPosition> {
+    /// The position after the last whole record, and what stands behind it.
+    pub(super) fn valid_end(&self) -> Result<(JournalPosition, Vec<u8>)> {
         let bytes = self.read()?;
         let mut end = self.base;
+        let mut torn = Vec::new();
         for item in self.items(&bytes, None) {
             match item {
                 Item::Record { position, payload } => end = advance(position, RECORD_HEADER + payload.len()),
                 Item::Damaged { position, bytes } => end = advance(position, bytes.len()),
-                Item::Torn { .. } => {}
+                Item::Torn { bytes, .. } => torn = bytes.to_vec(),
+                Item::Missing { .. } => {}
             }
         }
-        Ok(end)
+        Ok((end, torn))
     }
 
-    /// What stands in the file's `bytes`, up to the position `limit`.
+    /// What stands in the file's `bytes`, up to the position `limit`, where the next segment begins.
     pub(super) fn items<'a>(&self, bytes: &'a [u8], limit: Option<JournalPosition>) -> Items<'a> {
         let records = bytes.get(HEADER..).unwrap_or_default();
         let length =
             limit.map_or(usize::MAX, |limit| usize::try_from(limit.0 - self.base.0).unwrap_or(usize::MAX));
-        Items { rest: &records[..records.len().min(length)], position: self.base, is_closed: limit.is_some() }
-    }
-
-    /// Keeps damaged bytes in a file beside the segment.
-    pub(super) fn quarantine(&self, position: JournalPosition, bytes: &[u8]) -> Result<PathBuf> {
-        let path = self.path.with_file_name(format!("{:016x}.quarantine", position.0));
-        fs::write(&path, bytes).map_err(|error| io_error(&path, &error))?;
-        Ok(path)
+        Items {
+            rest: &records[..records.len().min(length)],
+            position: self.base,
+            limit,
+            search_bytes: SEARCH_BYTES,
+        }
     }
 }
 
@@ -145,41 +194,66 @@ impl Segment {
 pub(super) struct Items<'a> {
     rest: &'a [u8],
     position: JournalPosition,
-    /// Whether another segment follows: then every byte was confirmed, and a bad one is damage.
-    is_closed: bool,
+    /// Where the next segment begins, if there is one: every byte before was confirmed, and a bad one is damage.
+    limit: Option<JournalPosition>,
+    /// Bytes that may still be looked at to find the next record.
+    search_bytes: usize,
 }
 
 impl<'a> Iterator for Items<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        if self.rest.is_empty() {
-            return None;
-        }
         let position = self.position;
-        let Some((record, rest)) = split_record(self.rest) else { return Some(self.give_up(position)) };
-        let good = is_good(record);
-        let good_follows = || split_record(rest).is_some_and(|(next, _)| is_good(next));
-        if !good && !good_follows() {
-            return Some(self.give_up(position));
+        if self.rest.is_empty() {
+            return self.missing(position);
         }
-        self.rest = rest;
-        self.position = advance(position, record.len());
-        if good {
-            return Some(Item::Record { position, payload: &record[RECORD_HEADER..] });
+        if let Some((record, rest)) = split_record(self.rest) {
+            let good = is_good(record);
+            if good || split_record(rest).is_some_and(|(next, _)| is_good(next)) {
+                self.pass(record.len());
+                return Some(match good {
+                    true => Item::Record { position, payload: &record[RECORD_HEADER..] },
+                    false => Item::Damaged { position, bytes: record },
+                });
+            }
         }
-        Some(Item::Damaged { position, bytes: record })
+        // The length may be what is damaged.
+        let bytes = self.rest;
+        let next = self.find_record();
+        self.pass(next.unwrap_or(bytes.len()));
+        Some(match next {
+            Some(length) => Item::Damaged { position, bytes: &bytes[..length] },
+            None if self.limit.is_some() => Item::Damaged { position, bytes },
+            None => Item::Torn { position, bytes },
+        })
     }
 }
 
-impl<'a> Items<'a> {
-    /// Where the next record starts can't be known.
-    fn give_up(&mut self, position: JournalPosition) -> Item<'a> {
-        let bytes = std::mem::take(&mut self.rest);
-        match self.is_closed {
-            true => Item::Damaged { position, bytes },
-            false => Item::Torn { position, bytes: bytes.len() },
+impl Items<'_> {
+    fn pass(&mut self, bytes: usize) {
+        self.rest = &self.rest[bytes..];
+        self.position = advance(self.position, bytes);
+    }
+
+    /// Where the next good record begins in the rest. Text of a packet makes lengths that no record has, so few places
+    /// have to be looked at closely.
+    fn find_record(&mut self) -> Option<usize> {
+        for start in 1..self.rest.len() {
+            let Some((record, _)) = split_record(&self.rest[start..]) else { continue };
+            self.search_bytes = self.search_bytes.checked_sub(record.len())?;
+            if is_good(record) {
+                return Some(start);
+            }
         }
+        None
+    }
+
+    /// What lies between the end of the file and the next segment; once.
+    fn missing<'a>(&mut self, position: JournalPosition) -> Option<Item<'a>> {
+        let bytes = self.limit?.0.checked_sub(position.0).filter(|bytes| *bytes > 0)?;
+        self.limit = None;
+        Some(Item::Missing { position, bytes })
     }
 }
 

@@ -55,7 +55,7 @@ async fn records_come_back_with_their_positions() {
     drop(journal);
     let (seen, report) = replay(directory.path(), JournalPosition(0));
     assert_eq!(seen, [(0, "one".to_owned()), (11, "three".to_owned())]);
-    assert_eq!(report, ReplayReport { records: 2, bytes: 8, damaged: 0 });
+    assert_eq!(report, ReplayReport { records: 2, bytes: 8, ..ReplayReport::default() });
     assert_eq!(replay(directory.path(), JournalPosition(11)).0.len(), 1);
 }
 
@@ -96,7 +96,91 @@ fn a_cut_at_every_byte_loses_only_what_was_cut() {
         let (seen, report) = replay(cut.path(), JournalPosition(0));
         let expected = ends.iter().filter(|end| **end <= length).count();
         assert_eq!((seen.len(), report.damaged), (expected, 0), "cut at {length}");
+        let whole_records = ends.iter().copied().filter(|end| *end <= length).max().unwrap_or(32);
+        assert_eq!(report.torn_bytes, (length - whole_records) as u64, "cut at {length}");
+        let kept = quarantined(cut.path());
+        assert_eq!(kept, whole[whole_records..length], "cut at {length}");
     }
+}
+
+/// All bytes that were set aside, in the order of their positions.
+fn quarantined(path: &Path) -> Vec<u8> {
+    let files = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|found| found == "quarantine")).collect();
+    files.sort();
+    files.into_iter().flat_map(|file| fs::read(file).unwrap()).collect()
+}
+
+/// Every record is in one of three places: read, set aside, or known to be missing.
+#[test]
+fn a_flipped_bit_anywhere_costs_no_record_but_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    written(directory.path(), &["one", "three", "seven"]);
+    let path = only_segment(directory.path());
+    let whole = fs::read(&path).unwrap();
+    let starts = [32, 32 + 11, 32 + 24, whole.len()];
+    for bit in 32 * 8..whole.len() * 8 {
+        let damaged = tempfile::tempdir().unwrap();
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(damaged.path().join(path.file_name().unwrap()), &bytes).unwrap();
+        let hit = starts.iter().rposition(|start| *start <= bit / 8).unwrap();
+        let (seen, report) = replay(damaged.path(), JournalPosition(0));
+        let seen: Vec<&str> = seen.iter().map(|(_, text)| text.as_str()).collect();
+        let mut expected = vec!["one", "three", "seven"];
+        expected.remove(hit);
+        assert_eq!(seen, expected, "bit {bit}");
+        assert_eq!(quarantined(damaged.path()), bytes[starts[hit]..starts[hit + 1]], "bit {bit}");
+        // Of the last record nobody can say whether it was ever confirmed.
+        assert_eq!((report.damaged, report.torn_bytes > 0), if hit == 2 { (0, true) } else { (1, false) });
+    }
+}
+
+#[test]
+fn a_closed_segment_that_is_cut_or_lost_its_head_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    written(directory.path(), &["one", "three"]);
+    let first = only_segment(directory.path());
+    written(directory.path(), &["seven"]);
+    let whole = fs::read(&first).unwrap();
+    for (length, records, damaged_bytes) in
+        [(whole.len(), 3, 0), (32 + 11, 2, 13), (32 + 5, 1, 24), (32, 1, 24)]
+    {
+        fs::write(&first, &whole[..length]).unwrap();
+        let (seen, report) = replay(directory.path(), JournalPosition(0));
+        assert_eq!((seen.len(), report.damaged_bytes), (records, damaged_bytes), "cut at {length}");
+    }
+    // What the lake has is not missed.
+    assert_eq!(replay(directory.path(), JournalPosition(24)).1.damaged, 0);
+    for byte in 0..28 {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 0x40;
+        fs::write(&first, &bytes).unwrap();
+        let (seen, report) = replay(directory.path(), JournalPosition(0));
+        assert_eq!((seen.len(), report.damaged), (3, 1), "byte {byte}");
+        assert_eq!(scan(directory.path()).id(), JournalId::from_bits(7));
+    }
+    // Only a sound head says that another version wrote it.
+    let mut newer = whole;
+    newer[7] = b'2';
+    let checksum = crc32fast::hash(&newer[..24]).to_le_bytes();
+    newer[24..28].copy_from_slice(&checksum);
+    fs::write(&first, &newer).unwrap();
+    let error =
+        JournalRecovery::scan(JournalOptions::at(directory.path()), JournalId::from_bits(7)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn what_is_set_aside_is_limited() {
+    let directory = tempfile::tempdir().unwrap();
+    let quarantine = Quarantine::open(directory.path(), 10).unwrap();
+    assert!(quarantine.keep(JournalPosition(0), b"123456").unwrap().is_some());
+    assert!(quarantine.keep(JournalPosition(9), b"12345").unwrap().is_none());
+    assert!(quarantine.keep(JournalPosition(0), b"1234567").unwrap().is_some(), "the same place again");
+    assert_eq!(quarantine.held(), (1, 7));
+    assert_eq!(Quarantine::open(directory.path(), 10).unwrap().held(), (1, 7));
 }
 
 #[test]

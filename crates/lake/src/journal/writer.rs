@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use pintail_types::{Error, FaultPoint, JournalPosition, Result};
 
-use super::{Progress, Shared, SyncPolicy, io_error, segment};
+use super::{Failure, Progress, Shared, SyncPolicy, io_error, segment};
 
 /// How long the thread waits before it tries again after a failed write.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Starts the thread with a new segment at `base`.
 pub(super) fn spawn(shared: Arc<Shared>, base: JournalPosition) -> Result<JoinHandle<()>> {
@@ -74,8 +74,7 @@ impl Writer {
             self.file = None;
             let Err(again) = self.new_segment().and_then(|()| self.try_store(bytes)) else { break };
             self.file = None;
-            tracing::error!(%error, %again, "the journal can't be written; ingest waits");
-            if !self.report_failure(&again) {
+            if !self.report_failure(&error, &again) {
                 return;
             }
         }
@@ -112,10 +111,14 @@ impl Writer {
     }
 
     /// Tells everybody, and waits before the next try; false when the journal is being closed.
-    fn report_failure(&self, error: &Error) -> bool {
-        let reason: Arc<str> = error.to_string().into();
+    fn report_failure(&self, error: &Error, again: &Error) -> bool {
+        let reason: Arc<str> = again.to_string().into();
         let mut state = self.shared.state.lock();
-        state.failure = Some(Arc::clone(&reason));
+        if state.failure.is_none() {
+            tracing::error!(%error, %again, "the journal can't be written; ingest waits");
+        }
+        let since = state.failure.as_ref().map_or_else(Instant::now, |failure| failure.since);
+        state.failure = Some(Failure { reason: Arc::clone(&reason), since });
         self.shared.progress.send_modify(|progress| progress.failure = Some(reason));
         if state.stopping {
             return false;

@@ -31,10 +31,14 @@ impl Lake {
                 return;
             }
         };
-        let mut steps: Vec<Step> = tables.iter().cloned().map(Step::Retain).collect();
-        steps.extend(tables.into_iter().map(|table| Step::Compact(table, Zeal::WorthIt)));
-        steps.push(Step::Expire(None));
-        steps.push(Step::Cleanup(None, Orphans::OnlyOld));
+        let compact = tables.iter().cloned().map(|table| Step::Compact(table, Zeal::WorthIt));
+        let mut steps: Vec<Step> = compact.collect();
+        // By a clock that jumped nobody can say what is old.
+        if self.clock_watch.jump().is_none() {
+            steps.splice(..0, tables.into_iter().map(Step::Retain));
+            steps.push(Step::Expire(None));
+            steps.push(Step::Cleanup(None, Orphans::OnlyOld));
+        }
         for step in steps {
             if self.is_stopping() {
                 return;

@@ -152,8 +152,13 @@ fn candidates(lake: &Lake, age: Duration) -> Result<Vec<PathBuf>> {
     let volume = &lake.volume;
     let settled = volume.writes.none_before();
     let limit = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH).min(settled);
+    files_before(&volume.data_path, limit)
+}
+
+/// The Parquet files below `root`, finished or not, that nobody has changed since `limit`.
+pub(crate) fn files_before(root: &Path, limit: SystemTime) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut directories = vec![volume.data_path.clone()];
+    let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         let entries = fs::read_dir(&directory).map_err(|error| io_error(&directory, &error))?;
         for entry in entries {
@@ -186,7 +191,7 @@ fn is_older(entry: &fs::DirEntry, limit: SystemTime) -> Result<bool> {
 }
 
 /// The path by which a file is compared with others: two spellings of one place must not look like two files.
-fn real_path(path: &str) -> PathBuf {
+pub(crate) fn real_path(path: &str) -> PathBuf {
     let path = Path::new(path.strip_prefix("file://").unwrap_or(path));
     let real = path.parent().zip(path.file_name()).and_then(|(directory, name)| {
         let directory = fs::canonicalize(directory).ok()?;

@@ -18,18 +18,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pintail_ducklake::TableName;
-use pintail_types::{Error, Result, TelemetryTable, reason};
+use pintail_types::{Error, ErrorKind, Result, TelemetryTable, reason};
 
 use self::cleanup::{Orphans, cleanup};
+pub(crate) use self::cleanup::{files_before, real_path};
 use self::expire::expire;
 use self::merge::{Zeal, compact};
 use self::retention::retain;
 use self::steps::{Listing, Steps};
 use crate::flush::MAIN;
+use crate::fsck::{self, Finding};
 use crate::lake::{Lake, blocking};
 
 pub use self::options::{MaintenanceOptions, MergeOptions, Retention, RetentionUnit};
 pub use self::steps::{Done, MAX_STEPS, MaintenanceStep, StepState};
+
+/// The name of the check.
+const FSCK: &str = "fsck";
 
 /// How often a step looks again when somebody else changed what it was about to change.
 const ATTEMPTS: usize = 3;
@@ -63,6 +68,11 @@ pub enum MaintenanceTask {
         /// How old snapshots expire and their files are deleted; absent, as configured.
         expire_older_than: Option<Duration>,
     },
+    /// Looks for damage in the catalog, the files and the journal.
+    Fsck {
+        /// Whether what can be mended of the catalog is mended.
+        repair: bool,
+    },
 }
 
 /// One step of a task.
@@ -73,6 +83,7 @@ enum Step {
     Compact(TableName, Zeal),
     Expire(Option<Duration>),
     Cleanup(Option<Duration>, Orphans),
+    Fsck(bool),
 }
 
 impl Step {
@@ -83,13 +94,14 @@ impl Step {
             Self::Compact(..) => "compact",
             Self::Expire(_) => "expire_snapshots",
             Self::Cleanup(..) => "cleanup",
+            Self::Fsck(_) => FSCK,
         }
     }
 
     const fn table(&self) -> Option<&TableName> {
         match self {
             Self::Retain(table) | Self::Compact(table, _) => Some(table),
-            Self::Flush | Self::Expire(_) | Self::Cleanup(..) => None,
+            Self::Flush | Self::Expire(_) | Self::Cleanup(..) | Self::Fsck(_) => None,
         }
     }
 
@@ -101,8 +113,25 @@ impl Step {
             Self::Compact(table, zeal) => compact(lake, table, *zeal, stop),
             Self::Expire(older_than) => expire(lake, *older_than),
             Self::Cleanup(older_than, orphans) => cleanup(lake, *older_than, *orphans, stop),
+            Self::Fsck(repair) => fsck::step(lake, *repair),
         }
     }
+}
+
+/// A finding of `check`.
+fn step_of(finding: &Finding, check: &MaintenanceStep) -> MaintenanceStep {
+    let repair = match (&finding.repair, finding.is_repaired) {
+        (Some(repair), true) => format!(" (repaired: {repair})"),
+        (Some(repair), false) => format!(" (repair: {repair})"),
+        (None, _) => String::new(),
+    };
+    let message = format!("{}: {}{repair}", finding.place, finding.message);
+    let state = match finding.is_error() {
+        true => StepState::Failed(ErrorKind::Corrupt, message.clone()),
+        false => StepState::Finished,
+    };
+    let table_name = finding.misleading.first().map(ToString::to_string);
+    MaintenanceStep { state, table_name, done: Done { message, ..Done::default() }, ..check.clone() }
 }
 
 /// What a lake needs to maintain itself.
@@ -141,7 +170,8 @@ impl Drop for GiveUp {
 }
 
 impl Lake {
-    /// Does what is asked, and tells of each step: one that failed says why, and the others go on.
+    /// Does what is asked, and tells of each step: one that failed says why, and the others go on. What a check found
+    /// follows it, as failed steps unless it is harmless or repaired.
     ///
     /// # Errors
     /// `NotFound` for a table or volume that is not there; the first step's error when none succeeded; `Unsupported`
@@ -156,6 +186,12 @@ impl Lake {
         let mut told = Vec::with_capacity(steps.len());
         for step in steps {
             told.extend(self.take(step, Listing::Always).await);
+        }
+        if let (MaintenanceTask::Fsck { .. }, [check]) = (task, told.as_slice())
+            && check.state == StepState::Finished
+        {
+            let found: Vec<_> = self.findings().iter().map(|finding| step_of(finding, check)).collect();
+            told.extend(found);
         }
         let succeeded = told.iter().any(|step| step.state == StepState::Finished);
         match told.first().and_then(MaintenanceStep::error) {
@@ -181,6 +217,7 @@ impl Lake {
             }
             MaintenanceTask::ExpireSnapshots { older_than } => vec![Step::Expire(*older_than)],
             MaintenanceTask::Cleanup { older_than } => vec![Step::Cleanup(*older_than, Orphans::AsOld)],
+            MaintenanceTask::Fsck { repair } => vec![Step::Fsck(*repair)],
             MaintenanceTask::Retention => {
                 self.tables_named(None).await?.into_iter().map(Step::Retain).collect()
             }

@@ -1,7 +1,6 @@
 //! `pintail lake`: a look at a lake through its catalog, beside a running server or without one. What changes it is
 //! [`maintain`]'s.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use pintail_ducklake::{Catalog, CatalogOptions};
 use pintail_types::{Error, Result};
 use serde_json::json;
 
-use super::maintain;
+use super::{fsck, maintain};
 use crate::cli::{Lake, LakePlace};
-use crate::config;
+use crate::config::{self, Config};
 use crate::output;
 
 /// How long a lock of another program is waited for.
@@ -22,7 +21,7 @@ pub(crate) fn run(command: &Lake) -> Result<ExitCode> {
     match command {
         Lake::Info(place) => info(place),
         Lake::Snapshots(place) => snapshots(place),
-        Lake::Fsck(place) => fsck(place),
+        Lake::Fsck { lake, repair } => fsck::run(command, lake, *repair),
         Lake::Compact { lake, .. }
         | Lake::Expire { lake, .. }
         | Lake::Cleanup { lake, .. }
@@ -34,7 +33,13 @@ pub(crate) fn run(command: &Lake) -> Result<ExitCode> {
 /// The catalog, which must exist.
 fn open(arguments: &LakePlace) -> Result<(Catalog, config::LakePlace)> {
     let loaded = config::load(arguments.config.as_deref())?;
-    let place = loaded.config.lake_place()?;
+    let (place, options) = existing(&loaded.config)?;
+    Ok((Catalog::open_read_only(&place.catalog_path, &options)?, place))
+}
+
+/// Where the catalog of a configuration is, and how to open it.
+pub(super) fn existing(config: &Config) -> Result<(config::LakePlace, CatalogOptions)> {
+    let place = config.lake_place()?;
     if let Some(refusal) = place.refusal {
         return Err(Error::unsupported(refusal));
     }
@@ -47,7 +52,7 @@ fn open(arguments: &LakePlace) -> Result<(Catalog, config::LakePlace)> {
         override_data_path: place.override_data_path,
         busy_timeout: BUSY_TIMEOUT,
     };
-    Ok((Catalog::open_read_only(&place.catalog_path, &options)?, place))
+    Ok((place, options))
 }
 
 fn info(arguments: &LakePlace) -> Result<ExitCode> {
@@ -116,29 +121,4 @@ fn snapshots(arguments: &LakePlace) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Problems make the exit code 1.
-fn fsck(arguments: &LakePlace) -> Result<ExitCode> {
-    let (catalog, place) = open(arguments)?;
-    let mut problems: Vec<String> = catalog
-        .check()?
-        .into_iter()
-        .map(|problem| format!("{}: {}", problem.place, problem.message))
-        .collect();
-    if !Path::new(&place.data_path).is_dir()
-        && catalog.statistics("main")?.iter().any(|table| table.files > 0)
-    {
-        problems.push(format!("the data directory {} is missing", place.data_path.display()));
-    }
-    if arguments.json {
-        output::json(&json!({"ok": problems.is_empty(), "problems": problems}))?;
-    } else if problems.is_empty() {
-        output::line("no problems found")?;
-    } else {
-        for problem in &problems {
-            output::line(problem)?;
-        }
-    }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -31,7 +31,21 @@ pub(super) fn run(command: &Lake, lake: &MaintainedLake) -> Result<ExitCode> {
         Some(url) => on_server(url, &lake.access, &order)?,
         None => here_or_on_server(lake, &order)?,
     };
-    show(&rows, lake.place.json)?;
+    told(&rows, lake.place.json)
+}
+
+/// Has the server do it that the lake's configuration names, or `--url`; `locked` is what says that one runs.
+pub(super) fn by_its_server(command: &Lake, lake: &MaintainedLake, locked: Error) -> Result<ExitCode> {
+    let order = Order::of(command)?;
+    let rows = match &lake.url {
+        Some(url) => on_server(url, &lake.access, &order)?,
+        None => on_its_server(lake, &config::load(lake.place.config.as_deref())?.config, &order, locked)?,
+    };
+    told(&rows, lake.place.json)
+}
+
+fn told(rows: &[RecordBatch], json: bool) -> Result<ExitCode> {
+    show(rows, json)?;
     let all_finished = rows.iter().all(|batch| {
         let states = batch.column_by_name("state").and_then(|states| states.as_string_opt::<i32>());
         states.is_some_and(|states| states.iter().all(|state| state == Some("finished")))
@@ -67,7 +81,11 @@ impl Order {
                 let expire_older_than = age("--expire-older-than", expire_older_than)?;
                 ("vacuum", MaintenanceTask::Vacuum { expire_older_than })
             }
-            Lake::Retention { .. } | Lake::Info(_) | Lake::Snapshots(_) | Lake::Fsck(_) => {
+            Lake::Fsck { repair, .. } => {
+                arguments.push(("repair", repair.to_string()));
+                ("fsck", MaintenanceTask::Fsck { repair: *repair })
+            }
+            Lake::Retention { .. } | Lake::Info(_) | Lake::Snapshots(_) => {
                 ("retention", MaintenanceTask::Retention)
             }
         };
@@ -90,7 +108,17 @@ fn here_or_on_server(lake: &MaintainedLake, order: &Order) -> Result<Vec<RecordB
         Err(error) if error.kind() == ErrorKind::Unavailable => error,
         Err(error) => return Err(error),
     };
-    let (url, token) = server_of(&config).ok_or_else(|| {
+    on_its_server(lake, &config, order, locked)
+}
+
+/// Asks the server that has the lake `locked`.
+fn on_its_server(
+    lake: &MaintainedLake,
+    config: &Config,
+    order: &Order,
+    locked: Error,
+) -> Result<Vec<RecordBatch>> {
+    let (url, token) = server_of(config).ok_or_else(|| {
         Error::unavailable(format!(
             "{locked}; if that is a server, name its Flight SQL listener with --url: the configuration has none with a \
              fixed port"

@@ -2,6 +2,7 @@
 
 pub(crate) mod check_config;
 pub(crate) mod demo;
+mod fsck;
 pub(crate) mod hash_password;
 pub(crate) mod hep;
 pub(crate) mod lake;

@@ -48,6 +48,38 @@ pub(super) fn source(rooms: &Rooms) -> MetricsSource {
         );
         samples.counter("pintail_committed_files_total", "Files committed.", &[], stats.committed_files);
         samples.counter("pintail_flush_failures_total", "Flushes that failed.", &[], stats.flush_failures);
+        let found = &stats.replayed;
+        samples.counter(
+            "pintail_journal_damaged_total",
+            "Damaged places that the start found in the journal.",
+            &[],
+            found.damaged,
+        );
+        samples.counter(
+            "pintail_journal_torn_bytes_total",
+            "Bytes after the last whole record that the start found in the journal.",
+            &[],
+            found.torn_bytes,
+        );
+        let gauge = |name, help, value| samples.gauge(name, help, &[], value);
+        gauge(
+            "pintail_journal_quarantine_bytes",
+            "Damaged and torn bytes of the journal that are set aside.",
+            float(stats.quarantine_bytes),
+        );
+        let failing = |trouble: bool| float(u64::from(trouble));
+        gauge(
+            "pintail_journal_failing",
+            "Whether the journal can't be written.",
+            failing(stats.journal_error.is_some()),
+        );
+        gauge(
+            "pintail_flush_failing",
+            "Whether the newest flush failed.",
+            failing(stats.flush_error.is_some()),
+        );
+        let errors = lake.findings().iter().filter(|finding| finding.is_error()).count() as u64;
+        gauge("pintail_lake_findings", "Problems that the newest check of the lake found.", float(errors));
     });
     let engine = Arc::clone(&rooms.engine);
     source.register(move |samples| {

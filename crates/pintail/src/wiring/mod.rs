@@ -7,6 +7,7 @@
 mod access;
 mod doors;
 mod facts;
+mod findings_table;
 mod identity;
 mod logging;
 mod metrics;
@@ -48,6 +49,8 @@ use tls::ListenerTls;
 const QUERY_GRACE: Duration = Duration::from_secs(8);
 /// How long the doors may take to close after that.
 const DOOR_GRACE: Duration = Duration::from_secs(3);
+/// How long a start looks at the lake before it serves it.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 /// How long what was already read may take to be stored.
 const CAPTURE_GRACE: Duration = Duration::from_secs(30);
 
@@ -78,6 +81,9 @@ impl Server {
 
         let ingest = runtimes.ingest.handle().clone();
         let lake = ingest.block_on(Lake::open(options::lake(config)?, Arc::clone(&clock)))?;
+        if let Err(error) = lake.check_quickly(CHECK_LIMIT) {
+            tracing::error!(%error, "the lake can't be checked");
+        }
         let capture = replayed_capture(config, &access.tls, &lake, &clock)?;
         {
             let _entered = ingest.enter();
@@ -251,12 +257,14 @@ fn replayed_capture(
 ) -> Result<Arc<Capture>> {
     let capture = Capture::new(options::capture(config, tls)?, Arc::clone(lake), Arc::clone(clock));
     let replay = capture.replay()?;
-    if replay.records > 0 || replay.damaged > 0 {
+    if replay.records > 0 || replay.damaged > 0 || replay.torn_bytes > 0 {
         tracing::info!(
-            "journal replayed: {} records of {} bytes, {} damaged places",
+            "journal replayed: {} records of {} bytes, {} damaged places of {} bytes, {} torn bytes at its end",
             replay.records,
             replay.bytes,
-            replay.damaged
+            replay.damaged,
+            replay.damaged_bytes,
+            replay.torn_bytes
         );
     }
     Ok(capture)
@@ -278,7 +286,7 @@ fn create_directories(config: &Config) -> Result<()> {
         );
     }
     for directory in wanted {
-        std::fs::create_dir_all(&directory).map_err(|error| {
+        pintail_lake::create_directories(&directory).map_err(|error| {
             Error::invalid(format!(
                 "directory {} can't be made: {error}; set data_dir to a place this user may write to",
                 directory.display()

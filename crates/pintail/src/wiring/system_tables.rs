@@ -13,18 +13,21 @@ use pintail_identity::Principal;
 use pintail_lake::Lake;
 use pintail_types::{Error, Result};
 
+use super::findings_table::FindingsTable;
+
 /// Adds the tables to `engine`.
 pub(super) fn register(engine: &Arc<Engine>, lake: &Arc<Lake>, capture: &Arc<Capture>) {
     engine.register_system_table(Arc::new(IngestTable { capture: Arc::clone(capture) }));
     engine.register_system_table(Arc::new(VolumesTable { lake: Arc::clone(lake) }));
     engine.register_system_table(Arc::new(SnapshotsTable { lake: Arc::clone(lake) }));
+    engine.register_system_table(Arc::new(FindingsTable { lake: Arc::clone(lake) }));
 }
 
-fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+pub(super) fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
     RecordBatch::try_new(schema, columns).map_err(|error| Error::internal(format!("system table: {error}")))
 }
 
-fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
+pub(super) fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
     let field = |(name, data_type, nullable): &(&str, DataType, bool)| {
         Field::new(*name, data_type.clone(), *nullable)
     };

@@ -61,6 +61,11 @@ pub(crate) fn duckdb_writes(python: &Path, catalog: &Path, statements: &[&str]) 
     duckdb(python, catalog, "", statements)
 }
 
+/// The same, with options of its own for the lake: to make one.
+pub(crate) fn duckdb_makes(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
+    duckdb(python, catalog, options, statements)
+}
+
 fn duckdb(python: &Path, catalog: &Path, options: &str, statements: &[&str]) -> Vec<Value> {
     let mut duckdb = DuckDb::start(python);
     duckdb.attach(catalog, options);

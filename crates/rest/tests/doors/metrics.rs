@@ -36,7 +36,7 @@ async fn health_is_open_and_says_whether_data_is_safe() {
         let answer = ask(address, get("/health")).await;
         assert_eq!(answer.status.as_u16(), 200);
         let expected = serde_json::json!({
-            "status": "ok", "module": "node", "problems": [], "oldest_unflushed_age_ms": 1500,
+            "status": "ok", "module": "node", "problems": [], "warnings": [], "oldest_unflushed_age_ms": 1500,
             "last_commit": "2026-11-20T10:10:52.430000Z", "last_snapshot": 7, "journal_bytes": 4096,
             "hot_rows": 0, "hot_bytes": 0,
         });

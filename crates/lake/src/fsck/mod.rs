@@ -1,0 +1,216 @@
+//! Proving a lake sound, and mending it: the catalog and its files, files that no snapshot names, and the journal.
+
+mod journal;
+mod orphans;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use pintail_ducklake::{Catalog, Problem, TableName};
+use pintail_types::{Error, Micros, Result};
+
+use crate::lake::Lake;
+use crate::maintenance::Done;
+
+/// Findings that are listed; more are only counted.
+pub const MAX_FINDINGS: usize = 1000;
+
+/// Something that a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: a table of the catalog, a file, or the journal.
+    pub place: String,
+    /// What is wrong there.
+    pub message: String,
+    /// Whether no row is lost by it, nor read wrongly.
+    pub is_harmless: bool,
+    /// The tables about which answers would be wrong; queries of them fail.
+    pub misleading: Vec<TableName>,
+    /// What a repair does, or who mends it otherwise; none if nothing can.
+    pub repair: Option<String>,
+    /// Whether that was done.
+    pub is_repaired: bool,
+}
+
+impl Finding {
+    fn of(problem: &Problem) -> Self {
+        Self {
+            place: problem.place.clone(),
+            message: problem.message.clone(),
+            is_harmless: problem.is_harmless,
+            misleading: problem.misleading.clone(),
+            repair: problem.repair(),
+            is_repaired: false,
+        }
+    }
+
+    /// Something that asks for a look, and for nothing else.
+    fn harmless(place: impl Into<String>, message: String, repair: &str) -> Self {
+        Self {
+            place: place.into(),
+            message,
+            is_harmless: true,
+            misleading: Vec::new(),
+            repair: Some(repair.to_owned()),
+            is_repaired: false,
+        }
+    }
+
+    /// Whether somebody has to do something about it.
+    pub const fn is_error(&self) -> bool {
+        !self.is_harmless && !self.is_repaired
+    }
+}
+
+/// Where the parts of a lake lie, for a check of a lake that may be open elsewhere.
+#[derive(Debug, Clone)]
+pub struct FsckPlace {
+    /// The directory of the Parquet files, if it is on this machine.
+    pub data_path: Option<PathBuf>,
+    /// The journal's directory.
+    pub journal_path: PathBuf,
+}
+
+/// Looks at everything. Blocks, and reads the metadata of each file and all of the journal.
+///
+/// # Errors
+/// When the catalog, a directory or the journal can't be read at all.
+pub fn fsck(catalog: &Catalog, place: &FsckPlace) -> Result<Vec<Finding>> {
+    let problems = catalog.check()?;
+    let mut findings: Vec<Finding> = problems.iter().map(Finding::of).collect();
+    findings.extend(beside_catalog(catalog, place)?);
+    Ok(findings)
+}
+
+/// Mends what can be mended, and looks again. The catalog as it was is kept in a file beside it, with `now` in its name.
+///
+/// # Errors
+/// As [`fsck`], and when the catalog can't be written or copied: then nothing is changed.
+pub fn fsck_and_repair(catalog: &Catalog, place: &FsckPlace, now: Micros) -> Result<Vec<Finding>> {
+    let problems = catalog.check()?;
+    if problems.iter().all(|problem| problem.repair().is_none()) {
+        let mut findings: Vec<Finding> = problems.iter().map(Finding::of).collect();
+        findings.extend(beside_catalog(catalog, place)?);
+        return Ok(findings);
+    }
+    catalog.repair(&problems, &copy_beside(catalog.path(), now))?;
+    let left = catalog.check()?;
+    let mut findings: Vec<Finding> = problems.iter().map(Finding::of).collect();
+    for finding in &mut findings {
+        let is_left = left.iter().any(|left| left.place == finding.place && left.message == finding.message);
+        finding.is_repaired = !is_left;
+    }
+    let is_new = |problem: &&Problem| {
+        !findings.iter().any(|known| known.place == problem.place && known.message == problem.message)
+    };
+    let new: Vec<Finding> = left.iter().filter(is_new).map(Finding::of).collect();
+    findings.extend(new);
+    findings.extend(beside_catalog(catalog, place)?);
+    Ok(findings)
+}
+
+/// What is wrong outside of the catalog.
+fn beside_catalog(catalog: &Catalog, place: &FsckPlace) -> Result<Vec<Finding>> {
+    let mut findings = match &place.data_path {
+        Some(data_path) => orphans::find(data_path, &catalog.known_files()?)?,
+        None => Vec::new(),
+    };
+    findings.extend(journal::check(catalog, &place.journal_path)?);
+    Ok(findings)
+}
+
+/// The name of the copy that is kept of a catalog before it is changed.
+fn copy_beside(catalog: &Path, now: Micros) -> PathBuf {
+    let mut name = catalog.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".before-repair-{now}"));
+    catalog.with_file_name(name)
+}
+
+/// What the checks of a lake found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(RwLock<Vec<Finding>>);
+
+impl Findings {
+    fn replace(&self, mut findings: Vec<Finding>) {
+        findings.truncate(MAX_FINDINGS);
+        *self.0.write() = findings;
+    }
+
+    /// Says that answers about a table would be wrong, if that was found.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn admit(&self, schema: &str, table: &str) -> Result<()> {
+        let findings = self.0.read();
+        let misled = findings.iter().filter(|finding| finding.is_error()).find(|finding| {
+            finding.misleading.iter().any(|name| name.schema == schema && name.name == table)
+        });
+        match misled {
+            Some(Finding { place, message, .. }) => Err(Error::corrupt(format!(
+                "table {schema}.{table} can't be read, because its answers would be wrong: {place}: {message}; \
+                 see pintail lake fsck"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Lake {
+    /// What the newest check found.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.findings.0.read().clone()
+    }
+
+    /// Looks at the catalog, and whether files have their sizes, for about as long as `limit`. Tables about which answers
+    /// would be wrong are not read any more. Blocks.
+    ///
+    /// # Errors
+    /// When the catalog can't be read.
+    pub fn check_quickly(&self, limit: Duration) -> Result<Vec<Finding>> {
+        let (problems, ended) = self.volume.catalog.check_quickly(limit)?;
+        if !ended {
+            tracing::warn!(
+                "the check of the lake was not finished within {limit:?}; pintail lake fsck does all of it"
+            );
+        }
+        let findings: Vec<Finding> = problems.iter().map(Finding::of).collect();
+        for Finding { place, message, repair, .. } in &findings {
+            tracing::error!(place, repair, "the lake is damaged: {message}");
+        }
+        self.findings.replace(findings.clone());
+        Ok(findings)
+    }
+
+    fn fsck_place(&self) -> FsckPlace {
+        FsckPlace {
+            data_path: Some(self.volume.data_path.clone()),
+            journal_path: self.options().journal.path.clone(),
+        }
+    }
+}
+
+/// Looks at everything, mends what can be mended if that is asked for, and notes what was found. Blocks.
+pub(crate) fn step(lake: &Arc<Lake>, repair: bool) -> Result<Done> {
+    let (catalog, place) = (&lake.volume.catalog, lake.fsck_place());
+    let findings = match repair {
+        true => fsck_and_repair(catalog, &place, lake.clock().now())?,
+        false => fsck(catalog, &place)?,
+    };
+    let message = summary(&findings);
+    lake.findings.replace(findings);
+    Ok(Done { message, ..Done::default() })
+}
+
+/// The findings in numbers.
+pub fn summary(findings: &[Finding]) -> String {
+    let count = |is: fn(&Finding) -> bool| findings.iter().filter(|finding| is(finding)).count();
+    let (repaired, errors) = (count(|finding| finding.is_repaired), count(Finding::is_error));
+    match (errors, repaired, findings.len() - errors - repaired) {
+        (0, 0, 0) => "no problems found".to_owned(),
+        (errors, repaired, harmless) => {
+            format!("{errors} problems found, {repaired} repaired, {harmless} harmless remarks")
+        }
+    }
+}
