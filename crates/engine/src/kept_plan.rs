@@ -25,7 +25,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions, execute_stream,
 };
-use pintail_lake::{HotRowsExec, LookupExec, fresh_file_scan};
+use pintail_lake::{HotRowsExec, LookupExec, fresh_file_scan, with_plain_text};
 
 /// Whether a plan over a table reads the moment that its execution pins.
 pub(crate) type FollowsPin<'a> = &'a (dyn Fn(&dyn TableProvider) -> bool + Sync);
@@ -46,6 +46,7 @@ impl KeptPlan {
         }
         let plan = plan.clone().transform_up(with_parameters).data().ok()?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await.ok()?;
+        let physical = with_plain_text(physical).ok()?;
         is_rerunnable(&physical).ok()?.then_some(Self(physical))
     }
 

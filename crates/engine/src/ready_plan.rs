@@ -16,6 +16,7 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use pintail_lake::with_plain_text;
 use tokio::sync::OnceCell;
 
 use crate::kept_plan::{FollowsPin, KeptPlan};
@@ -71,7 +72,7 @@ impl ReadyPlan {
                 return kept.start(&values, context);
             }
         }
-        execute_stream(self.physical(state, values).await?, context)
+        execute_stream(with_plain_text(self.physical(state, values).await?)?, context)
     }
 
     /// The plan that the first execution has made, if it holds for the next.

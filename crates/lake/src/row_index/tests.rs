@@ -59,3 +59,15 @@ async fn a_column_that_is_not_there_or_no_text_has_no_index() {
     let (store, meta) = file(Arc::new(Int64Array::from(vec![1]))).await;
     assert!(RowIndex::read(store, &meta, 7, &hasher).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_filter_knows_every_text_of_its_file_and_few_others() {
+    let texts: Vec<String> = (0..1000).map(|call| format!("call {}", call / 10)).collect();
+    let (store, meta) = file(Arc::new(StringArray::from(texts))).await;
+    let filter = file_texts::FileTexts::read(Arc::clone(&store), &meta, 7, 1000).await.unwrap().unwrap();
+    let may_hold = |call: usize| filter.may_hold_one_of(&["none".to_owned(), format!("call {call}")]);
+    assert!((0..100).all(may_hold));
+    assert!((100..1100).filter(|call| may_hold(*call)).count() < 5);
+    assert!(!filter.may_hold_one_of(&[]));
+    assert!(file_texts::FileTexts::read(store, &meta, 8, 1000).await.unwrap().is_none());
+}
