@@ -69,7 +69,7 @@ impl Default for RowIndexes {
 }
 
 impl RowIndexes {
-    fn new(max_rows: usize, max_filter_bytes: usize) -> Self {
+    pub(super) fn new(max_rows: usize, max_filter_bytes: usize) -> Self {
         let (hasher, decoded) = (RandomState::new(), DecodedFiles::default());
         Self { hasher, rows: Kept::new(max_rows), texts: Kept::new(max_filter_bytes), decoded }
     }

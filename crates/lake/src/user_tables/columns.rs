@@ -163,11 +163,7 @@ impl Conversion {
         with_rows(schema, columns, batch.num_rows())
     }
 
-    fn columns(
-        &self,
-        batch: &RecordBatch,
-        stays: fn(&DataType, &DataType) -> bool,
-    ) -> Result<Vec<ArrayRef>> {
+    fn columns(&self, batch: &RecordBatch, stays: fn(&DataType, &DataType) -> bool) -> Result<Vec<ArrayRef>> {
         let fields = self.target.fields().iter().zip(&self.sources);
         let columns = fields.map(|(field, source)| match source {
             Some(index) => converted(batch.column(*index), field, stays),
@@ -197,11 +193,7 @@ fn position(schema: &Schema, name: &str) -> Option<usize> {
     schema.index_of(name).ok().or_else(|| fields.position(|field| field.name().to_lowercase() == lower))
 }
 
-fn converted(
-    values: &ArrayRef,
-    field: &Field,
-    stays: fn(&DataType, &DataType) -> bool,
-) -> Result<ArrayRef> {
+fn converted(values: &ArrayRef, field: &Field, stays: fn(&DataType, &DataType) -> bool) -> Result<ArrayRef> {
     if !field.is_nullable() && values.logical_null_count() > 0 {
         return Err(Error::invalid(format!("column {} is NOT NULL, and a row has no value", field.name())));
     }
