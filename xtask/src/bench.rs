@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Say what each benchmark measures and run none
     #[arg(long)]
     list: bool,
+    /// Options of the scripts, such as their sizes; `--help` among them says which there are
+    #[arg(last = true)]
+    script_options: Vec<String>,
 }
 
 /// How a benchmark is run.
@@ -61,7 +64,7 @@ pub(crate) struct Benchmark {
 }
 
 /// In the order of the sections of docs/benchmarks.md.
-pub(crate) static BENCHMARKS: [Benchmark; 11] = [
+pub(crate) static BENCHMARKS: [Benchmark; 13] = [
     Benchmark {
         name: "decode",
         about: "HEP decoding and SIP extraction of a 738-byte INVITE with SDP, on one core.",
@@ -165,6 +168,19 @@ pub(crate) static BENCHMARKS: [Benchmark; 11] = [
         program: Program::Script("bench_queries.py"),
     },
     Benchmark {
+        name: "many-files",
+        about: "The messages of one call by its Call-ID, and the newest 500, over Flight SQL among a hundred million rows in ten \
+                thousand files, beside a table of a hundredth of the files; merging is off.",
+        program: Program::Script("bench_many_files.py"),
+    },
+    Benchmark {
+        name: "tpch",
+        about: "The 22 queries of TPC-H at scale 1, with data of `tpchgen-cli` in tables of the lake, over Flight SQL beside \
+                official DuckDB, which attaches the very same lake in process; both in turn, and both must give the \
+                same rows.",
+        program: Program::Script("bench_tpch.py"),
+    },
+    Benchmark {
         name: "memory",
         about: "Resident memory of the server while a client streams a result of ten times the memory limit out of \
                 Parquet.",
@@ -210,7 +226,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut good = true;
     for bench in chosen {
         println!("\n== {}: {}", bench.name, bench.about);
-        match measure(bench) {
+        match measure(bench, &options.script_options) {
             Ok(figures) => {
                 good &= figures.iter().all(|figure| figure.met != Some(false));
                 let section = Section::measured(bench, &machine::describe(), &figures);
@@ -235,14 +251,14 @@ fn build() -> Result<()> {
     process::run(&mut process::cargo(&["build", "--locked", "--release", "--bins", "--examples"]))
 }
 
-fn measure(bench: &Benchmark) -> Result<Vec<Figure>> {
+fn measure(bench: &Benchmark, script_options: &[String]) -> Result<Vec<Figure>> {
     let release = process::target_folder()?.join("release");
     let mut command = match bench.program {
         Program::Example(name, _) => Command::new(release.join("examples").join(name)),
         Program::Script(name) => {
             let mut command = Command::new(python::PEERS.prepare()?);
             command.arg(process::workspace_root().join("clients/python").join(name));
-            command.arg("--binary").arg(release.join("pintail"));
+            command.arg("--binary").arg(release.join("pintail")).args(script_options);
             command
         }
     };

@@ -11,6 +11,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::RwLock;
 use pintail_identity::Principal;
@@ -31,6 +33,8 @@ use crate::sql_types::ForeignTypes;
 use crate::storage::{LakeStorage, Storage, StorageCatalog};
 use crate::system::{QueriesTable, SystemTable, SystemTables};
 use crate::temporary::TemporaryTables;
+use crate::top_rows::TopRows;
+use crate::window_partitions::WindowPartitions;
 
 /// Rows of a batch between two steps of a plan. Half of DataFusion's default: telemetry rows with payloads are
 /// wide, a dozen batches are under way in a plan, and the memory of those that are read is in no pool.
@@ -254,6 +258,17 @@ fn session_config(catalog: &str, partitions: usize, memory_bytes: u64) -> Sessio
     config
 }
 
+/// The rules of DataFusion, and ours among them: for the first rows in an order, and for small partitions of windows.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = rules.iter().position(|rule| rule.name() == TopRows::AFTER);
+    let place = place.map_or(rules.len(), |place| place + 1);
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
+        [Arc::new(TopRows), Arc::new(WindowPartitions)];
+    rules.splice(place..place, ours);
+    rules
+}
+
 /// The state that every session starts from. It has no file formats, table factories or table functions
 /// that read files.
 fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<SessionState> {
@@ -267,6 +282,7 @@ fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<Sessi
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_physical_optimizer_rules(physical_rules())
         .build();
     datafusion_functions_json::register_all(&mut state).map_err(|error| from_datafusion(&error))?;
     functions::register_all(&mut state).map_err(|error| from_datafusion(&error))?;

@@ -23,7 +23,7 @@ use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
-use pintail_lake::{HotRowsExec, LookupExec, fresh_file_scan};
+use pintail_lake::{HotRowsExec, LookupExec, fresh_file_scan, with_plain_text};
 
 use crate::named_file;
 
@@ -46,6 +46,7 @@ impl KeptPlan {
         }
         let plan = plan.clone().transform_up(with_parameters).data().ok()?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await.ok()?;
+        let physical = with_plain_text(physical).ok()?;
         is_rerunnable(&physical).ok()?.then_some(Self(physical))
     }
 

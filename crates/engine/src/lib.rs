@@ -48,8 +48,10 @@ mod substrait;
 mod system;
 mod temporary;
 mod time_travel;
+mod top_rows;
 mod update;
 mod views;
+mod window_partitions;
 mod wire;
 
 pub use dialect::MAX_SQL_BYTES;

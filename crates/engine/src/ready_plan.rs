@@ -16,6 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use pintail_lake::with_plain_text;
 use tokio::sync::OnceCell;
 
 use crate::kept_plan::{FollowsPin, KeptPlan};
@@ -72,7 +73,7 @@ impl ReadyPlan {
                 return kept.start(&values, context);
             }
         }
-        named_file::execute(self.physical(state, values).await?, context)
+        named_file::execute(with_plain_text(self.physical(state, values).await?)?, context)
     }
 
     /// The plan that the first execution has made, if it holds for the next.

@@ -21,7 +21,7 @@ use datafusion::physical_plan::{
 use pintail_types::{STORAGE_VOLUME, TelemetryTable};
 
 use crate::cut::Cut;
-use crate::rows::conform;
+use crate::rows::{conform, plain_text};
 use crate::table::external;
 
 /// What [`STORAGE_VOLUME`] says of rows in memory.
@@ -56,6 +56,26 @@ impl HotRowsExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Self { table, own, rows, properties: Arc::new(properties) }
+    }
+
+    /// The same rows with their text as it lies in memory, of which no view has to be made.
+    pub(crate) fn with_plain_text(&self) -> Self {
+        let schema = self.schema();
+        self.with_schema(plain_text(&schema, &schema))
+    }
+
+    /// The same rows with these of its columns.
+    ///
+    /// # Errors
+    /// For a column that it does not have.
+    pub fn with_columns(&self, columns: &[usize]) -> DataFusionResult<Self> {
+        Ok(self.with_schema(Arc::new(self.schema().project(columns)?)))
+    }
+
+    fn with_schema(&self, schema: SchemaRef) -> Self {
+        let properties = PlanProperties::clone(&self.properties);
+        let properties = properties.with_eq_properties(EquivalenceProperties::new(schema));
+        Self { properties: Arc::new(properties), ..self.clone() }
     }
 
     fn cut(&self, context: &TaskContext) -> DataFusionResult<Arc<Cut>> {

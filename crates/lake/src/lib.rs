@@ -26,6 +26,8 @@ mod new_file;
 mod options;
 mod parquet_files;
 mod pins;
+mod plain_text;
+mod row_filters;
 mod row_index;
 mod rows;
 mod statistics;
@@ -54,7 +56,9 @@ pub use maintenance::{
     RetentionUnit, StepState,
 };
 pub use options::LakeOptions;
-pub use row_index::fresh_file_scan;
+pub use plain_text::with_plain_text;
+pub use row_filters::with_row_filters;
+pub use row_index::{fresh_file_scan, is_file_scan};
 pub use statistics::TelemetryStatistics;
 pub use user_tables::{
     Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,

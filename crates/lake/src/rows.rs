@@ -7,12 +7,21 @@ use arrow::compute::{cast, interleave_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use pintail_types::{Error, Result};
 
-/// The stored columns with text as plain text: as hot rows have it and as it leaves the server, not the
-/// views that files are read into. What the telemetry table says of a column, such as that it is JSON, stays.
+/// The stored columns with text as plain text, as hot rows have it, not the views that files are read into. What the
+/// telemetry table says of a column, such as that it is JSON, stays.
 pub(crate) fn plain_text(telemetry: &Schema, stored: &Schema) -> SchemaRef {
+    with_text_as(&DataType::Utf8, telemetry, stored)
+}
+
+/// The same with views of text: rows that are read, compared and grouped keep their text where it was decoded.
+pub(crate) fn text_views(telemetry: &Schema, stored: &Schema) -> SchemaRef {
+    with_text_as(&DataType::Utf8View, telemetry, stored)
+}
+
+fn with_text_as(data_type: &DataType, telemetry: &Schema, stored: &Schema) -> SchemaRef {
     let column = |field: &Arc<Field>| match field.data_type() {
         DataType::Utf8View | DataType::Utf8 => {
-            let text = Field::new(field.name(), DataType::Utf8, field.is_nullable());
+            let text = Field::new(field.name(), data_type.clone(), field.is_nullable());
             let own = telemetry.field_with_name(field.name());
             Arc::new(own.map_or(text.clone(), |own| text.with_metadata(own.metadata().clone())))
         }

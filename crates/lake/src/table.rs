@@ -6,16 +6,14 @@ use arrow::array::{Array as _, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue, not_impl_err};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
-use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Literal};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use pintail_types::{Error, Result, STORAGE_VOLUME, SnapshotId, TelemetryTable};
@@ -24,8 +22,9 @@ use crate::cut::Cut;
 use crate::hot_rows_exec::{BUFFER, HotRowsExec};
 use crate::lake::{Lake, blocking};
 use crate::lookup_exec::{LookedFor, LookupExec};
+use crate::row_filters;
 use crate::row_index::Lookup;
-use crate::rows::plain_text;
+use crate::rows::text_views;
 use crate::user_tables::{self, TableName, is_uuid, shown};
 
 /// What a table shows.
@@ -192,7 +191,7 @@ impl LakeTable {
             // Files are chosen by values, which a plan for all values does not have.
             return not_impl_err!("{} is too large to be read for values that are not known yet", self.name);
         }
-        Ok((filtered(state, scan, filters)?, None))
+        Ok((row_filters::pushed_into_files_if_few(scan, filters)?, None))
     }
 
     /// What a column that the files do not have holds: the volume's name, or null.
@@ -261,10 +260,10 @@ impl TableProvider for LakeTable {
     }
 }
 
-/// The stored columns with plain text, and [`STORAGE_VOLUME`]: hot rows pass through it untouched.
+/// The stored columns with views of text, and [`STORAGE_VOLUME`].
 fn union_schema(telemetry: &Schema, stored: &Schema) -> SchemaRef {
     let volume = Arc::new(Field::new(STORAGE_VOLUME, DataType::Utf8, true));
-    let columns = plain_text(telemetry, stored).fields().iter().cloned().chain([volume]).collect::<Vec<_>>();
+    let columns = text_views(telemetry, stored).fields().iter().cloned().chain([volume]).collect::<Vec<_>>();
     Arc::new(Schema::new(columns))
 }
 
@@ -274,48 +273,13 @@ fn with_row_id(columns: &Schema) -> SchemaRef {
     Arc::new(Schema::new(columns.fields().iter().cloned().chain([row_id]).collect::<Vec<_>>()))
 }
 
-/// The filters that the volume's own table can be asked, in the types that files are read into.
+/// The filters that the volume's own table can be asked: those that speak of what its files hold.
 fn stored_filters(shown: &Schema, filters: &[Expr]) -> Vec<Expr> {
     let is_ours = |name: &str| {
         name == STORAGE_VOLUME || name == ROW_ID || shown.field_with_name(name).is_ok_and(is_uuid)
     };
     let speaks_of_ours = |filter: &Expr| filter.column_refs().iter().any(|column| is_ours(&column.name));
-    filters
-        .iter()
-        .filter(|filter| !speaks_of_ours(filter))
-        .filter_map(|filter| filter.clone().transform(|part| Ok(text_as_view(part))).ok())
-        .map(|transformed| transformed.data)
-        .collect()
-}
-
-fn text_as_view(part: Expr) -> Transformed<Expr> {
-    match part {
-        Expr::Literal(ScalarValue::Utf8(text), metadata) => {
-            Transformed::yes(Expr::Literal(ScalarValue::Utf8View(text), metadata))
-        }
-        other => Transformed::no(other),
-    }
-}
-
-/// The scan with the filters applied before text is copied out of its views. The same filters are applied
-/// above it again, so one that can't be expressed here is left out.
-fn filtered(
-    state: &dyn Session,
-    scan: Arc<dyn ExecutionPlan>,
-    filters: &[Expr],
-) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-    let schema = scan.schema();
-    let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
-    let physical = filters.iter().filter_map(|filter| {
-        let predicate = state.create_physical_expr(unnormalize_col(filter.clone()), &df_schema).ok()?;
-        // Types that do not meet, as after the change of a literal's, show on a batch without rows.
-        predicate.evaluate(&RecordBatch::new_empty(Arc::clone(&schema))).ok()?;
-        (predicate.data_type(&schema).ok()? == DataType::Boolean).then_some(predicate)
-    });
-    match physical.reduce(|left, right| Arc::new(BinaryExpr::new(left, Operator::And, right))) {
-        Some(predicate) => Ok(Arc::new(FilterExec::try_new(predicate, scan)?)),
-        None => Ok(scan),
-    }
+    filters.iter().filter(|filter| !speaks_of_ours(filter)).cloned().collect()
 }
 
 /// Column `index` of a scan, in the type that was advertised.

@@ -12,5 +12,7 @@ mod sources;
 mod stopping;
 mod substrait;
 mod time_travel;
+mod top_rows;
 mod updates;
+mod windows;
 mod with_lake;

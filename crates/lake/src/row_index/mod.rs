@@ -5,8 +5,13 @@
 //! when a text is first looked for in it, and forgotten when others need its place. An index only leaves out rows
 //! that cannot match: whoever asked applies the condition again. Rows are known by their place in the file, so
 //! deletes, which DuckLake keeps by place too, are applied as always.
+//!
+//! A table of which not all files can be indexed at a time has a smaller thing for each of them first: a filter that
+//! tells whether a text may be in the file at all, in a byte of memory for each row. Only the files that are left are
+//! indexed.
 
 mod decoded;
+mod file_texts;
 mod kept;
 mod lookup;
 mod narrow;
@@ -31,8 +36,8 @@ use parquet::schema::types::SchemaDescriptor;
 
 pub(crate) use self::kept::{LookedForTexts, RowIndexes};
 pub(crate) use self::lookup::Lookup;
-pub(crate) use self::narrow::files_of;
-pub use self::narrow::fresh_file_scan;
+pub(crate) use self::narrow::{files_of, parquet_scan};
+pub use self::narrow::{fresh_file_scan, is_file_scan};
 
 /// Rows that are read at once while an index is made.
 const BATCH_ROWS: usize = 8192;
@@ -54,28 +59,15 @@ impl RowIndex {
         column_id: i64,
         hasher: &RandomState,
     ) -> DataFusionResult<Option<Self>> {
-        let readers = DefaultParquetFileReaderFactory::new(store);
-        let metrics = ExecutionPlanMetricsSet::new();
-        let reader: Box<dyn AsyncFileReader> =
-            readers.create_reader(0, file.clone(), file.metadata_size_hint, &metrics)?;
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
-        let Some(leaf) = leaf_of(builder.parquet_schema(), column_id) else { return Ok(None) };
-        let column = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
-        let mut batches = builder.with_projection(column).with_batch_size(BATCH_ROWS).build()?;
-        let (mut rows, mut entries) = (0, Vec::new());
-        while let Some(batch) = batches.try_next().await? {
-            if !is_text(batch.column(0).data_type()) {
-                return Ok(None);
-            }
-            let texts = cast(batch.column(0), &DataType::Utf8View)?;
-            for (row, text) in (rows..).zip(texts.as_string_view()) {
-                let Ok(row) = u32::try_from(row) else { return Ok(None) };
-                entries.extend(text.map(|text| entry(hash(hasher, text), row)));
-            }
-            rows += texts.len();
-        }
+        let mut entries = Vec::new();
+        let mut is_numbered = true;
+        let count = read_texts(store, file, column_id, |row, text| match u32::try_from(row) {
+            Ok(row) => entries.push(entry(hash(hasher, text), row)),
+            Err(_) => is_numbered = false,
+        });
+        let Some(count) = count.await?.filter(|_| is_numbered) else { return Ok(None) };
         entries.sort_unstable();
-        Ok(Some(Self { count: rows, entries: entries.into_boxed_slice() }))
+        Ok(Some(Self { count, entries: entries.into_boxed_slice() }))
     }
 
     /// The rows whose texts have one of these hashes, in order.
@@ -99,6 +91,36 @@ impl RowIndex {
             self.entries[first..].iter().take_while(move |candidate| **candidate >> 32 == u64::from(hash));
         same.map(|entry| (entry & u64::from(u32::MAX)) as usize)
     }
+}
+
+/// Hands every text of column `column_id` over with the number of its row, and gives the number of all rows. None when
+/// the file does not know that column by its id, or it is no text.
+async fn read_texts(
+    store: Arc<dyn ObjectStore>,
+    file: &PartitionedFile,
+    column_id: i64,
+    mut hand_over: impl FnMut(usize, &str),
+) -> DataFusionResult<Option<usize>> {
+    let readers = DefaultParquetFileReaderFactory::new(store);
+    let metrics = ExecutionPlanMetricsSet::new();
+    let reader: Box<dyn AsyncFileReader> =
+        readers.create_reader(0, file.clone(), file.metadata_size_hint, &metrics)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+    let Some(leaf) = leaf_of(builder.parquet_schema(), column_id) else { return Ok(None) };
+    let column = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+    let mut batches = builder.with_projection(column).with_batch_size(BATCH_ROWS).build()?;
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await? {
+        if !is_text(batch.column(0).data_type()) {
+            return Ok(None);
+        }
+        let texts = cast(batch.column(0), &DataType::Utf8View)?;
+        for (row, text) in (rows..).zip(texts.as_string_view()) {
+            text.into_iter().for_each(|text| hand_over(row, text));
+        }
+        rows += texts.len();
+    }
+    Ok(Some(rows))
 }
 
 fn entry(hash: u32, row: u32) -> u64 {

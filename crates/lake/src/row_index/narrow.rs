@@ -1,6 +1,6 @@
 //! Scans of files, cut down to the rows that an index found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -18,6 +18,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, Partitioning, ReplaceChildrenOptions, collect,
 };
+use object_store::path::Path;
 
 use super::decoded::{DecodedFiles, Key, taken};
 use super::kept::Indexes;
@@ -43,12 +44,20 @@ pub(super) fn counted_files_of(scan: &Arc<dyn ExecutionPlan>) -> Option<Vec<(&Pa
     files_of(scan).into_iter().map(|file| Some((file, rows(file)?))).collect()
 }
 
-fn parquet_scan(plan: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &ParquetSource)> {
+/// Whether the node is a scan of Parquet files.
+pub fn is_file_scan(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    parquet_scan(plan.as_ref()).is_some()
+}
+
+/// A scan of Parquet files, and what reads them; none if the node is no such scan.
+pub(crate) fn parquet_scan(plan: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &ParquetSource)> {
     plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>()
 }
 
 /// A search for texts in the files of a scan.
 pub(super) struct Search<'a> {
+    /// Files without any of the texts.
+    pub(super) absent: HashSet<Path>,
     pub(super) indexes: Indexes,
     /// What the indexes know the texts by.
     pub(super) hashes: Vec<u32>,
@@ -83,6 +92,9 @@ impl Search<'_> {
         let columns = self.column_names(schema);
         let (mut files, mut rows) = (Vec::new(), Vec::new());
         for file in config.file_groups.iter().flat_map(FileGroup::iter) {
+            if self.absent.contains(&file.object_meta.location) {
+                continue;
+            }
             let Some(index) = self.indexes.get(&file.object_meta.location) else {
                 files.push(without_statistics(file));
                 continue;
