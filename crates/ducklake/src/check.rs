@@ -23,7 +23,7 @@ use crate::schema_changes::TableName;
 use crate::tables::Table;
 
 pub(crate) use self::repair::Repair;
-use self::rules::{Breach, RULES};
+use self::rules::{Breach, RULES, RepairOf};
 
 /// How many findings of one kind are listed; more are counted.
 const LISTED: usize = 5;
@@ -192,7 +192,7 @@ impl Findings {
         query: &str,
         parameters: &[&dyn rusqlite::ToSql],
         breach: Breach,
-        repair: fn(Option<i64>) -> Option<Repair>,
+        repair: RepairOf,
     ) -> Result<()> {
         let mut statement = connection.prepare(&format!(
             "SELECT CAST(c.x AS TEXT), c.t FROM (SELECT NULL AS x, NULL AS t WHERE 0 UNION ALL {query}) c"
@@ -275,7 +275,7 @@ fn versions(connection: &Connection, newest: i64, found: &mut Findings) -> Resul
              (SELECT data_file_id FROM ducklake_data_file WHERE data_file_id IS NOT NULL)"
         );
         // Rows of a delete file may be what is left of a data file: they stay.
-        let (breach, repair): (_, fn(Option<i64>) -> Option<Repair>) = match name {
+        let (breach, repair): (Breach, RepairOf) = match name {
             "ducklake_delete_file" => (Breach::Wrong, |_| None),
             _ => (Breach::Harmless, |_| Some(Repair::LostStatistics)),
         };

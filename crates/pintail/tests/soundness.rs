@@ -137,8 +137,10 @@ fn a_file_with_damaged_pages_fails_the_queries_that_need_it_by_its_name() {
     let files = data_files(directory.path());
     let [_, damaged, _] = &files[..] else { panic!("{files:?}") };
     let mut bytes = std::fs::read(damaged).unwrap();
-    let pages = bytes.len() / 2;
-    bytes[4..pages].fill(0xa5);
+    let end = bytes.len() - 8;
+    let footer = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap()) as usize;
+    // The pages stand before the footer, and their indexes between the two.
+    bytes[4..(end - footer) / 2].fill(0xa5);
     std::fs::write(damaged, &bytes).unwrap();
     let server = Server::start(directory.path());
     let failed = server.sql(&["-e", "SELECT max(payload), max(uuid), max(data_extra) FROM hep_proto_1_call"]);
@@ -262,7 +264,7 @@ fn a_lake_that_homer_or_duckdb_made_is_opened_as_it_is() {
     assert_eq!(made[0]["n"], 29);
     // And somebody's own table, with rows that DuckDB keeps in the catalog.
     let own = [
-        "CREATE TABLE notes (id INTEGER, note VARCHAR, at TIMESTAMPTZ)",
+        "CREATE TABLE notes (id INTEGER, note VARCHAR, noted_at TIMESTAMPTZ)",
         "INSERT INTO notes VALUES (1, 'one', TIMESTAMPTZ '2026-01-01 00:00:00+00'), (2, NULL, NULL)",
         "CREATE VIEW noted AS SELECT note FROM notes WHERE note IS NOT NULL",
         "SELECT count(*) AS n FROM notes",

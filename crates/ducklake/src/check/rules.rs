@@ -13,20 +13,23 @@ pub(super) enum Breach {
     Harmless,
 }
 
+/// What mends a breach, of the table if the rule is about one.
+pub(super) type RepairOf = fn(Option<i64>) -> Option<Repair>;
+
 /// A rule of the catalog: a query that finds the rows that break it.
 pub(super) struct Rule {
     pub(super) place: &'static str,
     pub(super) message: &'static str,
     pub(super) breach: Breach,
     /// What mends it, if anything can.
-    pub(super) repair: fn(Option<i64>) -> Option<Repair>,
+    pub(super) repair: RepairOf,
     /// Gives a text and the id of a table, or NULL, for each row that breaks the rule. `$1` is the head snapshot.
     pub(super) query: &'static str,
 }
 
-const NONE: fn(Option<i64>) -> Option<Repair> = |_| None;
-const NEXT_IDS: fn(Option<i64>) -> Option<Repair> = |_| Some(Repair::NextIds);
-const TOTALS: fn(Option<i64>) -> Option<Repair> = |table| table.map(Repair::Totals);
+const NONE: RepairOf = |_| None;
+const NEXT_IDS: RepairOf = |_| Some(Repair::NextIds);
+const TOTALS: RepairOf = |table| table.map(Repair::Totals);
 
 pub(super) const RULES: [Rule; 22] = [
     Rule {
