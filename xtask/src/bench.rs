@@ -120,8 +120,8 @@ pub(crate) static BENCHMARKS: [Benchmark; 13] = [
         name: "overload",
         about: "UDP at ten times the server's capacity for ten seconds. The capacity is throttled by giving the \
                 server a small slice of CPU time, as a CPU quota does, and measured first. Every packet that was \
-                sent must be found in `system.ingest`, and memory may grow by no more than the configured hot \
-                buffer.",
+                sent must be found in `system.ingest`, and memory may grow beyond what the same server takes at its \
+                capacity by no more than the configured hot buffer.",
         program: Program::Script("bench_overload.py"),
     },
     Benchmark {
