@@ -71,9 +71,9 @@ fn session(engine: &Arc<Engine>, principal: Principal) -> Session {
     engine.session(principal, "test", SessionOptions::default())
 }
 
-fn grafana(engine: &Arc<Engine>, name: &str) -> Session {
+fn grafana(engine: &Arc<Engine>, principal: Principal) -> Session {
     let options = SessionOptions { profile: WireProfile::Grafana, ..SessionOptions::default() };
-    engine.session(Principal::new(name, ["readers"]), "test", options)
+    engine.session(principal, "test", options)
 }
 
 /// The records of a file with the number of their first line.
@@ -105,7 +105,8 @@ async fn run(engine: &Arc<Engine>, asking: &mut Session, record: &str) -> Result
     match words.as_slice() {
         ["as", "local"] => *asking = session(engine, Principal::local()),
         ["as", "writer", name] => *asking = session(engine, Principal::new(*name, [Principal::WRITERS])),
-        ["as", name, "with", "grafana"] => *asking = grafana(engine, name),
+        ["as", "local", "with", "grafana"] => *asking = grafana(engine, Principal::local()),
+        ["as", name, "with", "grafana"] => *asking = grafana(engine, Principal::new(*name, ["readers"])),
         ["as", name] => *asking = session(engine, Principal::new(*name, ["readers"])),
         ["statement", "ok"] => {
             outcome(asking, body).await.map_err(|error| error.to_string())?;
