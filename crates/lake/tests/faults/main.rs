@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use common::{TEN_O_CLOCK, context, lines, receive, rows};
 use disk::{Disk, Fault};
 use pintail_lake::{FsckPlace, Lake, LakeOptions, MaintenanceTask, fsck};
@@ -50,7 +52,8 @@ async fn recover(directory: &Path) -> Arc<Lake> {
 async fn seen(lake: &Arc<Lake>) -> BTreeSet<u64> {
     let mut numbers = BTreeSet::new();
     for batch in rows(&context(lake), "SELECT payload FROM hep_proto_100_default").await {
-        for payload in batch.column(0).as_string::<i32>().iter().flatten() {
+        let payloads = cast(batch.column(0), &DataType::Utf8).unwrap();
+        for payload in payloads.as_string::<i32>().iter().flatten() {
             let number = payload.parse().unwrap();
             assert!(numbers.insert(number), "line {number} is there twice");
         }
