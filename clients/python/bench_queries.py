@@ -10,14 +10,12 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import statistics
-import time
 
-import duckdb
 import pyarrow as pa
 
+from bench_beside import attached, check_rows, in_turns
 from bench_fetch import asking
-from bench_peers import arrow_of, duckdb_with_ducklake
+from bench_peers import arrow_of
 from bench_server import Server, arguments, at_most, figure, generate, report, scratch_folder
 
 MIB = 2**20
@@ -162,15 +160,6 @@ CHOICES = {
 }
 
 
-def attached(folder: pathlib.Path) -> duckdb.DuckDBPyConnection:
-    """Official DuckDB in this process, on the lake of the server, whose tables need no qualification."""
-    (catalog,) = folder.rglob("*.sqlite")
-    connection = duckdb_with_ducklake()
-    connection.execute(f"ATTACH 'ducklake:sqlite:{catalog}' AS lake (READ_ONLY)")
-    connection.execute("USE lake.main")
-    return connection
-
-
 def rows_of(table: pa.Table, ordered: bool) -> list[tuple]:
     rows = [tuple(row.values()) for row in table.to_pylist()]
     return rows if ordered else sorted(rows, key=repr)
@@ -180,15 +169,6 @@ def same(left: object, right: object) -> bool:
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
         return math.isclose(left, right, rel_tol=1e-9)
     return left == right
-
-
-def check_same(question: Question, own: pa.Table, peer: pa.Table) -> None:
-    own_rows, peer_rows = rows_of(own, question.ordered), rows_of(peer, question.ordered)
-    if len(own_rows) != len(peer_rows):
-        raise SystemExit(f"{question.name}: {len(own_rows)} rows, DuckDB has {len(peer_rows)}")
-    for number, (own_row, peer_row) in enumerate(zip(own_rows, peer_rows, strict=True)):
-        if len(own_row) != len(peer_row) or not all(map(same, own_row, peer_row)):
-            raise SystemExit(f"{question.name}: row {number} is {own_row}, DuckDB has {peer_row}")
 
 
 def in_lake(options, folder: pathlib.Path) -> Server:
@@ -222,19 +202,14 @@ def main() -> None:
             name: str(peer(sql.format(middle=calls // 2)).to_pylist()[0].popitem()[1]) for name, sql in CHOICES.items()
         }
         words["needle"] = words["call"][:12]
-        seconds: dict[str, tuple[list[float], list[float]]] = {q.name: ([], []) for q in questions}
-        for number in range(options.rounds + 1):
-            for question in questions:
-                sql = question.sql.format(**words)
-                answers = []
-                for ask, taken in zip((own, peer), seconds[question.name], strict=True):
-                    begin = time.perf_counter()
-                    answers.append(ask(sql))
-                    if number > 0:
-                        taken.append(time.perf_counter() - begin)
-                check_same(question, *answers)
+        ordered = {question.name: question.ordered for question in questions}
+
+        def check(name: str, *answers: pa.Table) -> None:
+            check_rows(name, *(rows_of(answer, ordered[name]) for answer in answers), same)
+
+        asked = {question.name: question.sql.format(**words) for question in questions}
+        medians = in_turns(asked, own, peer, options.rounds, check)
         usage = server.stop()
-    medians = {name: tuple(map(statistics.median, taken)) for name, taken in seconds.items()}
     totals = [sum(column) for column in zip(*medians.values(), strict=True)]
     slowest = max(own / peer for own, peer in medians.values())
     report([

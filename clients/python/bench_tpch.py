@@ -10,19 +10,17 @@ import contextlib
 import decimal
 import math
 import pathlib
-import statistics
 import subprocess
 import sys
-import time
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import pyarrow as pa
 import pyarrow.parquet as parquet
 from duckdb_extensions import import_extension
 
+from bench_beside import attached, check_rows, in_turns
 from bench_fetch import asking
 from bench_peers import arrow_of, duckdb_with_ducklake
-from bench_queries import attached
 from bench_server import Server, arguments, at_most, figure, report, scratch_folder
 
 TABLES = ("nation", "region", "part", "supplier", "partsupp", "customer", "orders", "lineitem")
@@ -65,14 +63,9 @@ def same(left: object, right: object) -> bool:
     return left == right
 
 
-def check_same(name: str, own: pa.Table, peer: pa.Table) -> None:
+def check_same(name: str, *answers: pa.Table) -> None:
     """All queries but one, of a single row, say in which order their rows come."""
-    own_rows, peer_rows = ([tuple(row.values()) for row in table.to_pylist()] for table in (own, peer))
-    if len(own_rows) != len(peer_rows):
-        raise SystemExit(f"{name}: {len(own_rows)} rows, DuckDB has {len(peer_rows)}")
-    for number, (own_row, peer_row) in enumerate(zip(own_rows, peer_rows, strict=True)):
-        if not all(map(same, own_row, peer_row)):
-            raise SystemExit(f"{name}: row {number} is {own_row}, DuckDB has {peer_row}")
+    check_rows(name, *([tuple(row.values()) for row in answer.to_pylist()] for answer in answers), same)
 
 
 def main() -> None:
@@ -87,18 +80,8 @@ def main() -> None:
         load(server, generated(folder / "data", options.scale))
         own = stack.enter_context(asking(server.flight_sql_url()))
         connection = stack.enter_context(attached(folder / "lake"))
-        seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in asked}
-        for number in range(options.rounds + 1):
-            for name, sql in asked.items():
-                answers = []
-                for ask, taken in zip((own, lambda sql: arrow_of(connection.sql(sql))), seconds[name], strict=True):
-                    begin = time.perf_counter()
-                    answers.append(ask(sql))
-                    if number > 0:
-                        taken.append(time.perf_counter() - begin)
-                check_same(name, *answers)
+        medians = in_turns(asked, own, lambda sql: arrow_of(connection.sql(sql)), options.rounds, check_same)
         usage = server.stop()
-    medians = {name: tuple(map(statistics.median, taken)) for name, taken in seconds.items()}
     totals = [sum(column) for column in zip(*medians.values(), strict=True)]
     report([
         at_most("all queries, ratio to DuckDB", totals[0] / totals[1], 1.0),
