@@ -163,7 +163,7 @@ fn clippy(gate: &mut Gate) -> Result<Counts> {
 }
 
 fn clients(gate: &mut Gate) -> Result<Counts> {
-    let environments: [Environment; 2] = [python::DUCKDB, python::CLIENTS];
+    let environments: [Environment; 3] = [python::DUCKDB, python::CLIENTS, python::S3];
     for environment in environments {
         let python = environment.prepare()?;
         println!("  {}", python::installed(&python)?);

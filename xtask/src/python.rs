@@ -24,6 +24,10 @@ pub(crate) const DUCKDB: Environment = Environment {
     variable: "PINTAIL_DUCKDB_PYTHON",
 };
 
+/// A server that speaks S3, and official DuckDB with what it reads S3 by.
+pub(crate) const S3: Environment =
+    Environment { name: "s3-venv", requirements: "requirements-s3.txt", variable: "PINTAIL_S3_PYTHON" };
+
 /// The clients that people connect with: ADBC, flightsql-dbapi, pyarrow.
 pub(crate) const CLIENTS: Environment =
     Environment { name: "client-venv", requirements: "requirements.txt", variable: "PINTAIL_CLIENT_PYTHON" };

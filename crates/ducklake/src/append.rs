@@ -160,8 +160,19 @@ impl Catalog {
         about: &SnapshotCommitMetadata,
         extras: CommitExtras,
     ) -> Result<SnapshotId> {
+        self.append_files_and(appends, about, &extras.metadata, |_| Ok(()))
+    }
+
+    /// The same, and what `also` does in the same transaction.
+    pub(crate) fn append_files_and(
+        &self,
+        appends: &[AppendedFiles],
+        about: &SnapshotCommitMetadata,
+        metadata: &[(String, String)],
+        also: impl FnOnce(&mut Commit<'_>) -> CatalogResult<()>,
+    ) -> Result<SnapshotId> {
         let data_path = self.data_path();
-        let committed = self.database().commit(about, &extras.metadata, |commit| {
+        let committed = self.database().commit(about, metadata, |commit| {
             let tables = appends
                 .iter()
                 .map(|append| append.target.resolve(commit))
@@ -176,7 +187,8 @@ impl Catalog {
                 }
                 stages.push(stage);
             }
-            stage::commit(commit, &data_path, &stages, None)
+            stage::commit(commit, &data_path, &stages, None)?;
+            also(commit)
         });
         let (snapshot, _) = self.at(committed)?;
         Ok(SnapshotId(snapshot))

@@ -15,6 +15,7 @@ use crate::check::{self, Depth, Problem};
 use crate::commit::Snapshot;
 use crate::database::Database;
 use crate::error::{CatalogError, Result as CatalogResult};
+use crate::moves::Moves;
 use crate::writer::Writer;
 use crate::{define, layout, settings, sql};
 
@@ -123,7 +124,11 @@ struct Inner {
     placeholders: AtomicI64,
     rewrites: AtomicU64,
     last_head: Mutex<Option<LastHead>>,
+    last_moves: LastMoves,
 }
+
+/// The moves, and SQLite's number of the state of the file that they were read from.
+type LastMoves = Mutex<Option<(i64, Arc<Moves>)>>;
 
 /// A head and the state of the file that it was read from.
 struct LastHead {
@@ -255,6 +260,7 @@ impl Catalog {
             placeholders: AtomicI64::new(-1),
             rewrites: AtomicU64::new(0),
             last_head: Mutex::default(),
+            last_moves: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -397,6 +403,10 @@ impl Catalog {
     /// A negative number that stands for a table that does not exist yet.
     pub(crate) fn placeholder_id(&self) -> i64 {
         self.inner.placeholders.fetch_sub(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn last_moves(&self) -> &LastMoves {
+        &self.inner.last_moves
     }
 
     pub(crate) fn database(&self) -> &Database {

@@ -9,7 +9,7 @@
 //!
 //! The provider is <https://github.com/hotdata-dev/datafusion-ducklake>, version 0.9.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::compute::cast;
@@ -42,10 +42,17 @@ impl Catalog {
     ///
     /// Unavailable when the file cannot be opened.
     pub async fn provider(&self) -> Result<Arc<dyn MetadataProvider>> {
+        self.provider_without(Arc::default()).await
+    }
+
+    /// The same, for who is not to see the data files of these ids.
+    ///
+    /// Unavailable when the file cannot be opened.
+    pub async fn provider_without(&self, hidden: Arc<BTreeSet<i64>>) -> Result<Arc<dyn MetadataProvider>> {
         let inner = SqliteMetadataProvider::new(&self.provider_url())
             .await
             .map_err(|error| Error::unavailable(format!("catalog {}: {error}", self.path().display())))?;
-        Ok(Arc::new(Provider { inner, catalog: self.clone(), reads: Mutex::default() }))
+        Ok(Arc::new(Provider { inner, catalog: self.clone(), hidden, reads: Mutex::default() }))
     }
 }
 
@@ -54,6 +61,8 @@ impl Catalog {
 struct Provider {
     inner: SqliteMetadataProvider,
     catalog: Catalog,
+    /// The ids of files that are left out.
+    hidden: Arc<BTreeSet<i64>>,
     reads: Mutex<BySnapshot<SnapshotReads>>,
 }
 
@@ -65,10 +74,44 @@ impl Provider {
             return Ok(files.clone());
         }
         let limit = MAX_KEPT_FILES + 1;
-        let files = self.inner.get_table_file_metadata_page(table_id, snapshot_id, None, limit)?;
-        let files = (files.len() < limit).then(|| Arc::new(files));
+        let mut files = self.inner.get_table_file_metadata_page(table_id, snapshot_id, None, limit)?;
+        let are_few = files.len() < limit;
+        files.retain(|metadata| self.shows(metadata));
+        let files = are_few.then(|| Arc::new(files));
         self.reads.lock().at(snapshot_id, rewrites).of(table_id).files = Some(files.clone());
         Ok(files)
+    }
+
+    fn shows(&self, metadata: &DuckLakeFileMetadata) -> bool {
+        !self.hidden.contains(&metadata.file.data_file_id)
+    }
+
+    /// The next files of a table that are not left out. A page is short only if it is the last one.
+    fn page(
+        &self,
+        table_id: i64,
+        snapshot_id: i64,
+        mut after: Option<i64>,
+        limit: usize,
+        filter: Option<&StatsFilter>,
+    ) -> LakeResult<Vec<DuckLakeFileMetadata>> {
+        let mut shown = Vec::new();
+        loop {
+            let page = self.inner.get_table_file_metadata_page_filtered(
+                table_id,
+                snapshot_id,
+                after,
+                limit,
+                filter,
+            )?;
+            let is_last = page.len() < limit;
+            after = page.last().map(|metadata| metadata.file.data_file_id);
+            shown.extend(page.into_iter().filter(|metadata| self.shows(metadata)));
+            if is_last || shown.len() >= limit {
+                shown.truncate(limit);
+                return Ok(shown);
+            }
+        }
     }
 
     /// The visible inlined rows with `columns`, in the types of the table.
@@ -218,13 +261,7 @@ impl MetadataProvider for Provider {
             (Some(files), Some(after)) => {
                 Ok(files.iter().filter(|metadata| metadata.file.data_file_id > after).cloned().collect())
             }
-            (None, _) => self.inner.get_table_file_metadata_page_filtered(
-                table_id,
-                snapshot_id,
-                after_data_file_id,
-                limit,
-                filter,
-            ),
+            (None, after) => self.page(table_id, snapshot_id, after, limit, filter),
         }
     }
 

@@ -13,6 +13,10 @@ pub(crate) const INSERT_METADATA: &str =
     "INSERT INTO ducklake_metadata (key, value, scope, scope_id) VALUES ($1, $2, NULL, NULL)";
 pub(crate) const UPDATE_METADATA: &str =
     "UPDATE ducklake_metadata SET value = $1 WHERE key = $2 AND scope IS NULL";
+/// The global keys that begin with $1, without that, and their values.
+pub(crate) const METADATA_OF_PREFIX: &str = "SELECT substr(key, length($1) + 1), value FROM ducklake_metadata \
+     WHERE scope IS NULL AND substr(key, 1, length($1)) = $1 ORDER BY key";
+pub(crate) const DELETE_METADATA: &str = "DELETE FROM ducklake_metadata WHERE key = $1 AND scope IS NULL";
 pub(crate) const INSERT_TABLE_SETTING: &str =
     "INSERT INTO ducklake_metadata (key, value, scope, scope_id) VALUES ($1, $2, 'table', $3)";
 pub(crate) const UPDATE_TABLE_SETTING: &str =
@@ -193,6 +197,13 @@ pub(crate) const LIVE_FILE: &str = "SELECT path, path_is_relative FROM ducklake_
      WHERE table_id = $1 AND data_file_id = $2 AND end_snapshot IS NULL";
 pub(crate) const END_FILE: &str =
     "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
+/// Rows of live files that a snapshot added and nothing was deleted from.
+pub(crate) const LIVE_ROWS_BEGUN_AT: &str = "SELECT coalesce(sum(record_count), 0) FROM ducklake_data_file AS file \
+     WHERE table_id = $1 AND begin_snapshot = $2 AND end_snapshot IS NULL \
+       AND NOT EXISTS (SELECT 1 FROM ducklake_delete_file AS gone \
+                       WHERE gone.data_file_id = file.data_file_id AND gone.end_snapshot IS NULL)";
+pub(crate) const END_FILES_BEGUN_AT: &str = "UPDATE ducklake_data_file SET end_snapshot = $1 \
+     WHERE table_id = $2 AND begin_snapshot = $3 AND end_snapshot IS NULL";
 pub(crate) const FILE_BYTES: &str =
     "SELECT coalesce(max(file_size_bytes), 0) FROM ducklake_data_file WHERE data_file_id = $1";
 pub(crate) const SCHEDULE_DELETION: &str = "INSERT INTO ducklake_files_scheduled_for_deletion \

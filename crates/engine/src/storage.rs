@@ -194,7 +194,7 @@ impl Storage for LakeStorage {
 
     async fn pin(&self, config: &mut SessionConfig) -> Result<i64> {
         let cut = self.0.cut().await?;
-        let generation = cut.snapshot().0;
+        let generation = cut.generation();
         config.set_extension(cut);
         Ok(generation)
     }

@@ -9,13 +9,15 @@ use datafusion::common::Result as DataFusionResult;
 use datafusion::datasource::TableProvider;
 use pintail_types::{Result, SnapshotId, TelemetryTable};
 
+use crate::cut::{Cut, VolumeCut};
 use crate::flush::MAIN;
 use crate::history::LakePast;
 use crate::lake::{Lake, blocking};
-use crate::table::{LakeTable, Shows, external};
+use crate::table::{LakeTable, Part, Shows, external};
+use crate::tiers::hidden_at;
 use crate::user_tables::{StoredView, TableName};
 use crate::views::{PlannedViews, View};
-use crate::volume::{Listing, SchemaListing, Volume};
+use crate::volume::{Hidden, Listing, SchemaListing, Volume};
 
 /// A catalog to register in a session.
 #[derive(Debug, Clone)]
@@ -42,26 +44,21 @@ impl LakeCatalog {
                 views: Arc::default(),
             };
             let past = LakePast(provider.clone());
-            Self { name, provider: Arc::new(provider), admin_only: scope == Scope::Volume, past }
+            Self { name, provider: Arc::new(provider), admin_only: scope != Scope::Union, past }
         };
-        vec![
-            catalog(lake.name().to_owned(), Scope::Union),
-            catalog(name_of(lake, &lake.volume), Scope::Volume),
-        ]
+        let volumes = lake.volumes.iter().enumerate();
+        let volumes =
+            volumes.map(|(index, volume)| catalog(volume.catalog_name.clone(), Scope::Volume(index)));
+        [catalog(lake.name().to_owned(), Scope::Union)].into_iter().chain(volumes).collect()
     }
-}
-
-/// The name of a volume's own catalog.
-fn name_of(lake: &Lake, volume: &Volume) -> String {
-    format!("{}_{}", lake.name(), volume.name)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// Hot rows and all volumes.
     Union,
-    /// What official DuckDB sees in one volume's catalog file.
-    Volume,
+    /// What official DuckDB sees in the catalog file of this volume.
+    Volume(usize),
 }
 
 /// The tables of one catalog.
@@ -70,8 +67,8 @@ pub(crate) struct Provider {
     lake: Arc<Lake>,
     catalog: String,
     scope: Scope,
-    /// The snapshot that it shows; that of the moment if it is not in the past.
-    past: Option<SnapshotId>,
+    /// What it shows; that of the moment if it is not in the past.
+    past: Option<Arc<Cut>>,
     views: Arc<PlannedViews>,
 }
 
@@ -81,31 +78,87 @@ impl Provider {
         &self.catalog
     }
 
-    /// The volumes that it is made of, with the names of their own catalogs.
-    pub(crate) fn volumes(&self) -> Vec<(String, Arc<Volume>)> {
-        vec![(name_of(&self.lake, &self.lake.volume), Arc::clone(&self.lake.volume))]
+    /// The volumes that it is made of, hottest first, each with its place in the lake.
+    fn members(&self) -> impl Iterator<Item = (usize, &Arc<Volume>)> {
+        let is_member = move |index: usize| match self.scope {
+            Scope::Union => true,
+            Scope::Volume(only) => only == index,
+        };
+        self.lake.volumes.iter().enumerate().filter(move |(index, _)| is_member(*index))
     }
 
-    /// The same as it was.
-    pub(crate) fn in_the_past(&self, snapshot: SnapshotId) -> Self {
-        Self { past: Some(snapshot), views: Arc::default(), ..self.clone() }
+    /// The volumes that it is made of.
+    pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
+        self.members().map(|(_, volume)| Arc::clone(volume)).collect()
     }
 
-    /// The names in all schemas; reads some microseconds from the catalog file's cached pages.
+    /// The same as it was at these snapshots, one for each of its volumes. Blocks for microseconds.
+    pub(crate) fn in_the_past(&self, snapshots: &[SnapshotId]) -> Result<Self> {
+        let hidden = match self.scope {
+            Scope::Union => hidden_at(&self.lake.volumes, snapshots)?,
+            Scope::Volume(_) => snapshots.iter().map(|_| Hidden::default()).collect(),
+        };
+        let cut = |(((volume, _), snapshot), hidden): (((usize, _), &SnapshotId), Hidden)| VolumeCut {
+            volume,
+            snapshot: *snapshot,
+            hidden,
+            _pin: None,
+        };
+        let cuts = self.members().zip(snapshots).zip(hidden).map(cut).collect();
+        Ok(Self { past: Some(Arc::new(Cut::in_the_past(cuts))), views: Arc::default(), ..self.clone() })
+    }
+
+    /// The names in all schemas; reads some microseconds from the catalog files' cached pages. User tables are those of
+    /// the first volume.
     fn listing(&self) -> Option<Arc<Listing>> {
         let listing = self.read_listing();
         listing.inspect_err(|error| tracing::error!(%error, "the catalog can't be listed")).ok()
     }
 
     fn read_listing(&self) -> Result<Arc<Listing>> {
-        let volume = &self.lake.volume;
-        let snapshot = self.past.map_or_else(|| volume.head().map(|(head, _)| head), Ok);
-        volume.listing(snapshot?)
+        let mut listings = Vec::new();
+        for (index, volume) in self.members() {
+            let past = self.past.as_ref().and_then(|past| past.of(index));
+            let snapshot =
+                past.map_or_else(|| volume.head().map(|(head, _)| head), |cut| Ok(cut.snapshot))?;
+            listings.push(volume.listing(snapshot)?);
+        }
+        let mut listings = listings.into_iter();
+        let first = listings.next().unwrap_or_default();
+        let more: BTreeSet<String> = listings.flat_map(|listing| telemetry_names(&listing)).collect();
+        let known: BTreeSet<String> = telemetry_names(&first).collect();
+        if more.is_subset(&known) {
+            return Ok(first);
+        }
+        let mut all = Listing::clone(&first);
+        all.entry(MAIN.to_owned()).or_default().tables.extend(more.difference(&known).cloned());
+        Ok(Arc::new(all))
     }
 
     fn schema_listing(&self, schema: &str) -> Option<SchemaListing> {
         self.listing()?.get(schema).cloned()
     }
+
+    /// What its volumes have of a table.
+    async fn parts(&self, table: &TableName) -> Result<Vec<Part>> {
+        let cut = match &self.past {
+            Some(past) => Arc::clone(past),
+            None => self.lake.cut().await?,
+        };
+        let mut parts = Vec::new();
+        for (index, volume) in self.members() {
+            let Some(VolumeCut { snapshot, .. }) = cut.of(index) else { continue };
+            let stored = volume.table(*snapshot, &table.schema, &table.name).await?;
+            parts.push(Part { index, volume: Arc::clone(volume), stored });
+        }
+        Ok(parts)
+    }
+}
+
+/// The telemetry tables of a volume.
+fn telemetry_names(listing: &Listing) -> impl Iterator<Item = String> + use<> {
+    let tables = listing.get(MAIN).map(|main| main.tables.clone()).unwrap_or_default();
+    tables.into_iter().filter(|name| TelemetryTable::from_name(name).is_some())
 }
 
 impl CatalogProvider for Provider {
@@ -151,6 +204,16 @@ impl LakeSchema {
         TableName { schema: self.name.clone(), name: name.to_owned() }
     }
 
+    /// The text of a view that somebody made.
+    async fn view_text(&self, volume: &Arc<Volume>, view: TableName) -> Result<Option<String>> {
+        let snapshot = match &self.provider.past {
+            Some(past) => past.snapshot(),
+            None => self.provider.lake.cut().await?.snapshot(),
+        };
+        let volume = Arc::clone(volume);
+        blocking("reading a view", move || volume.view_text(&view, snapshot)).await
+    }
+
     /// The telemetry tables of this moment.
     fn telemetry_tables(&self) -> BTreeSet<TelemetryTable> {
         self.table_names().iter().filter_map(|name| TelemetryTable::from_name(name)).collect()
@@ -191,30 +254,27 @@ impl SchemaProvider for LakeSchema {
             return self.provider.views.table(catalog, view, self.telemetry_tables()).await.map(Some);
         }
         lake.findings.admit(&self.name, name).map_err(external)?;
-        let past = self.provider.past;
-        let snapshot = match past {
-            Some(snapshot) => snapshot,
-            None => lake.cut().await.map_err(external)?.snapshot(),
-        };
-        let stored = lake.volume.table(snapshot, &self.name, name).await.map_err(external)?;
-        if let Some(table) = self.telemetry(name) {
-            let union = LakeTable::new(Arc::clone(lake), MAIN, name, Shows::Union(table), stored);
+        let table = self.table_name(name);
+        let past = self.provider.past.clone();
+        let mut parts = self.provider.parts(&table).await.map_err(external)?;
+        if let Some(telemetry) = self.telemetry(name) {
+            let union = LakeTable::new(Arc::clone(lake), table, Shows::Union(telemetry), parts);
             return Ok(Some(Arc::new(union.at(past))));
         }
-        let Some(stored) = stored else { return Ok(None) };
+        // All else is the first volume's alone.
+        parts.truncate(1);
+        let [Part { volume, stored: Some(stored), .. }] = parts.as_slice() else { return Ok(None) };
         if stored.table_type() != datafusion::datasource::TableType::Base {
-            if self.provider.scope == Scope::Volume {
-                return Ok(Some(stored));
+            if self.provider.scope != Scope::Union {
+                return Ok(Some(Arc::clone(stored)));
             }
-            let (volume, view) = (Arc::clone(&lake.volume), self.table_name(name));
-            let read = move || volume.view_text(&view, snapshot);
-            let text = blocking("reading a view", read).await.map_err(external)?;
+            let text = self.view_text(volume, table).await.map_err(external)?;
             return Ok(Some(match text {
-                Some(text) => Arc::new(StoredView::new(text, stored)),
-                None => stored,
+                Some(text) => Arc::new(StoredView::new(text, Arc::clone(stored))),
+                None => Arc::clone(stored),
             }));
         }
-        let files = LakeTable::new(Arc::clone(lake), &self.name, name, Shows::Files, Some(stored));
+        let files = LakeTable::new(Arc::clone(lake), table, Shows::Files, parts);
         Ok(Some(Arc::new(files.at(past))))
     }
 }

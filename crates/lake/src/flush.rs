@@ -102,8 +102,11 @@ fn commit(
         let target = volume.catalog.append_target(MAIN, &table.name(), &schema)?;
         let batches =
             batches.iter().map(|batch| conform(&batch.rows, &schema)).collect::<Result<Vec<_>>>()?;
-        appends.push(parquet_files::write(&volume.data_path, target, &schema, &batches, batch_rows)?);
+        let directory = volume.written(&target.directory);
+        let place = (volume.data_path.as_path(), directory.as_path());
+        appends.push(parquet_files::write(place, target, &schema, &batches, batch_rows)?);
     }
+    volume.publish_all(&appends)?;
     FaultPoint::FlushFiles.pass();
     let about = SnapshotCommitMetadata::new()
         .with_author("pintail")
@@ -113,7 +116,7 @@ fn commit(
     let snapshot = volume.catalog.append_files(&appends, &about, extras).inspect_err(|error| {
         // Any other error may have come after the commit was durable: then the files must stay.
         if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Unsupported) {
-            parquet_files::discard(&appends);
+            volume.discard(&appends);
         }
     })?;
     Ok((appends.iter().map(|append| append.files.len()).sum(), snapshot))

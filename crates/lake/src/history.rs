@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, TableProvider};
-use pintail_types::{Error, Micros, Result, SnapshotId};
+use pintail_types::{Error, ErrorKind, Micros, Result, SnapshotId};
 
 use crate::catalog::Provider;
 use crate::change_feed::{ChangeFeed, Changes};
 use crate::user_tables::TableName;
 use crate::volume::Volume;
+
+/// The first snapshot of a catalog, which has no tables.
+const EMPTY: SnapshotId = SnapshotId(0);
 
 /// A moment of the past, as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,19 +41,31 @@ impl LakePast {
             }
             Moment::Time(time) => {
                 let volumes = self.volumes();
-                volumes.iter().map(|(catalog, volume)| volume.snapshot_at(catalog, time)).collect()
+                match volumes.as_slice() {
+                    [(catalog, only)] => Ok(vec![only.snapshot_at(catalog, time)?]),
+                    several => at_one_time(several, time),
+                }
             }
         }
     }
 
     /// The catalog as it was at these snapshots of its volumes; none if they are not one for each, or not there.
     pub fn catalog_at(&self, snapshots: &[SnapshotId]) -> Option<Arc<dyn CatalogProvider>> {
-        let volumes = self.volumes();
-        let ([(_, volume)], [snapshot]) = (volumes.as_slice(), snapshots) else { return None };
-        let is_there = volume.catalog.has_snapshot(*snapshot);
-        let is_there =
-            is_there.inspect_err(|error| tracing::error!(%error, "a snapshot can't be looked for")).ok()?;
-        is_there.then(|| Arc::new(self.0.in_the_past(*snapshot)) as Arc<dyn CatalogProvider>)
+        let volumes = self.0.volumes();
+        if volumes.len() != snapshots.len() {
+            return None;
+        }
+        let look = || -> Result<Option<Provider>> {
+            for (volume, snapshot) in volumes.iter().zip(snapshots) {
+                if !volume.catalog.has_snapshot(*snapshot)? {
+                    return Ok(None);
+                }
+            }
+            self.0.in_the_past(snapshots).map(Some)
+        };
+        let found =
+            look().inspect_err(|error| tracing::error!(%error, "snapshots can't be looked for")).ok()?;
+        found.map(|provider| Arc::new(provider) as Arc<dyn CatalogProvider>)
     }
 
     /// What changed in a table from one moment to another, both included.
@@ -86,16 +101,40 @@ impl LakePast {
     /// The volumes with the names to call them by: those of their own catalogs, but if there is one only, that of the
     /// catalog that is asked.
     fn volumes(&self) -> Vec<(String, Arc<Volume>)> {
-        let mut volumes = self.0.volumes();
-        if let [(name, _)] = volumes.as_mut_slice() {
-            self.0.catalog().clone_into(name);
-        }
-        volumes
+        let volumes = self.0.volumes();
+        let name = |volume: &Arc<Volume>| match volumes.len() {
+            1 => self.0.catalog().to_owned(),
+            _ => volume.catalog_name.clone(),
+        };
+        volumes.iter().map(|volume| (name(volume), Arc::clone(volume))).collect()
     }
 
     /// The volume whose numbers the snapshots of the catalog have.
     fn only_volume(&self) -> Result<(String, Arc<Volume>)> {
         only(self.0.catalog(), self.volumes())
+    }
+}
+
+/// The newest snapshot of each volume that was committed not later than `time`. A volume that was made later held nothing
+/// then, which its first snapshot shows; but at least one must have been there.
+fn at_one_time(volumes: &[(String, Arc<Volume>)], time: Micros) -> Result<Vec<SnapshotId>> {
+    let mut snapshots = Vec::with_capacity(volumes.len());
+    let (mut too_early, mut is_known) = (None, false);
+    for (catalog, volume) in volumes {
+        match volume.snapshot_at(catalog, time) {
+            Err(error) if error.kind() == ErrorKind::NotFound && volume.catalog.has_snapshot(EMPTY)? => {
+                too_early = Some(error);
+                snapshots.push(EMPTY);
+            }
+            found => {
+                snapshots.push(found?);
+                is_known = true;
+            }
+        }
+    }
+    match too_early {
+        Some(error) if !is_known => Err(error),
+        _ => Ok(snapshots),
     }
 }
 

@@ -7,12 +7,13 @@ use arrow::array::RecordBatch;
 use datafusion::datasource::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use pintail_ducklake::ViewSpec;
 use pintail_types::{
     Clock, Error, FaultPoint, JournalId, JournalPosition, Micros, Result, SnapshotId, TelemetryTable,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
@@ -20,16 +21,18 @@ use crate::barrier::{Barrier, Intake, RowSource};
 use crate::catalog::LakeCatalog;
 use crate::change_feed::ChangeFeed;
 use crate::clock_watch::{ClockWatch, Jump};
-use crate::cut::Cut;
+use crate::cut::{Cut, VolumeCut};
 use crate::flush::{self, FlushReport, MAIN};
 use crate::fsck::Findings;
 use crate::hot::{Generation, HotBuffer, HotCut};
 use crate::journal::{Journal, JournalRecovery, ReplayReport};
 use crate::maintenance::Maintenance;
 use crate::options::LakeOptions;
+use crate::pins::Pin;
 use crate::table::LakeTable;
+use crate::tiers::{Generations, Heads};
 use crate::views;
-use crate::volume::Volume;
+use crate::volume::{Hidden, Volume};
 
 /// How often a waiting receiver looks again whether there is room.
 const ADMISSION_POLL: Duration = Duration::from_millis(20);
@@ -106,7 +109,11 @@ pub struct Lake {
     found: Mutex<Option<FoundJournal>>,
     hot: HotBuffer,
     barrier: Barrier,
+    /// The hottest volume: rows are flushed into it, and it has the user tables.
     pub(crate) volume: Arc<Volume>,
+    /// All volumes, hottest first.
+    pub(crate) volumes: Vec<Arc<Volume>>,
+    generations: Generations,
     counters: Counters,
     last_commit: Mutex<Option<LastCommit>>,
     flush_error: Mutex<Option<FlushFailure>>,
@@ -116,9 +123,10 @@ pub struct Lake {
     flush_wanted: Notify,
     room: Notify,
     stopping: AtomicBool,
-    stop_wanted: Notify,
+    stop_wanted: watch::Sender<bool>,
     flusher: Mutex<Option<JoinHandle<()>>>,
-    maintainer: Mutex<Option<JoinHandle<()>>>,
+    /// What keeps the lake in shape.
+    maintainers: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) maintenance: Maintenance,
     pub(crate) findings: Findings,
     pub(crate) clock_watch: ClockWatch,
@@ -155,13 +163,10 @@ impl Lake {
     fn open_blocking(options: LakeOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let new_id = JournalId::from_bits(uuid::Uuid::new_v4().as_u64_pair().0);
         let recovery = JournalRecovery::scan(options.journal.clone(), new_id)?;
-        let volume = Volume::open(&options, LakeOptions::position_key(recovery.id()))?;
-        if !options.read_only {
-            let specs: Vec<_> = TelemetryTable::KNOWN.into_iter().map(flush::table_spec).collect();
-            volume.catalog.ensure_tables(MAIN, &specs)?;
-            let views: Vec<ViewSpec> = views::duckdb_views();
-            volume.catalog.ensure_views(MAIN, &views)?;
-        }
+        let volumes = open_volumes(&options, &LakeOptions::position_key(recovery.id()))?;
+        let Some(volume) = volumes.first().map(Arc::clone) else {
+            return Err(Error::invalid(format!("lake {} has no volume", options.name)));
+        };
         let (_, flushed) = volume.head()?;
         let journal = recovery.open(flushed)?;
         journal.trim(flushed)?;
@@ -171,7 +176,9 @@ impl Lake {
             found: Mutex::new(Some(found)),
             hot: HotBuffer::default(),
             barrier: Barrier::default(),
-            volume: Arc::new(volume),
+            volume,
+            volumes,
+            generations: Generations::default(),
             counters: Counters::default(),
             last_commit: Mutex::default(),
             flush_error: Mutex::default(),
@@ -180,9 +187,9 @@ impl Lake {
             flush_wanted: Notify::new(),
             room: Notify::new(),
             stopping: AtomicBool::new(false),
-            stop_wanted: Notify::new(),
+            stop_wanted: watch::Sender::new(false),
             flusher: Mutex::default(),
-            maintainer: Mutex::default(),
+            maintainers: Mutex::default(),
             maintenance: Maintenance::default(),
             findings: Findings::default(),
             clock_watch: ClockWatch::new(Arc::clone(&clock)),
@@ -203,10 +210,10 @@ impl Lake {
 
     /// The names of the volumes, hottest first.
     pub fn volumes(&self) -> Vec<String> {
-        vec![self.volume.name.clone()]
+        self.volumes.iter().map(|volume| volume.name.clone()).collect()
     }
 
-    /// The DuckLake catalog of the default volume.
+    /// The DuckLake catalog of the first volume.
     pub fn catalog(&self) -> &pintail_ducklake::Catalog {
         &self.volume.catalog
     }
@@ -305,8 +312,15 @@ impl Lake {
     pub fn start(self: &Arc<Self>) {
         let flusher = tokio::spawn(Arc::clone(self).run_flusher());
         *self.flusher.lock() = Some(flusher);
-        if let Some(interval) = self.options.maintenance.interval.filter(|_| !self.options.read_only) {
-            *self.maintainer.lock() = Some(tokio::spawn(Arc::clone(self).run_maintenance(interval)));
+        if self.options.read_only {
+            return;
+        }
+        let mut maintainers = self.maintainers.lock();
+        if let Some(interval) = self.options.maintenance.interval {
+            maintainers.push(tokio::spawn(Arc::clone(self).run_maintenance(interval)));
+        }
+        if self.volumes.len() > 1 {
+            maintainers.push(tokio::spawn(Arc::clone(self).run_storage_policy()));
         }
     }
 
@@ -322,7 +336,8 @@ impl Lake {
 
     /// Returns when the lake is to stop.
     pub(crate) async fn stop_wanted(&self) {
-        self.stop_wanted.notified().await;
+        // It fails only without a sender, which the lake keeps.
+        let _ = self.stop_wanted.subscribe().wait_for(|stop| *stop).await;
     }
 
     async fn run_flusher(self: Arc<Self>) {
@@ -415,12 +430,13 @@ impl Lake {
     pub async fn stop(self: &Arc<Self>) -> Result<()> {
         self.stopping.store(true, Ordering::SeqCst);
         self.flush_wanted.notify_one();
-        self.stop_wanted.notify_one();
-        let (flusher, maintainer) = (self.flusher.lock().take(), self.maintainer.lock().take());
+        self.stop_wanted.send_replace(true);
+        let flusher = self.flusher.lock().take();
+        let maintainers = std::mem::take(&mut *self.maintainers.lock());
         if let Some(flusher) = flusher {
             flusher.await.map_err(|error| Error::internal("the flusher panicked").with_source(error))?;
         }
-        if let Some(maintainer) = maintainer {
+        for maintainer in maintainers {
             maintainer.await.map_err(|error| Error::internal("maintenance panicked").with_source(error))?;
         }
         let last = self.flush().await;
@@ -438,12 +454,19 @@ impl Lake {
     /// # Errors
     /// When the catalog can't be read.
     pub async fn cut(self: &Arc<Self>) -> Result<Arc<Cut>> {
-        let pin = Arc::new(self.volume.pins.hold(self.volume.newest_seen()));
+        let hold = |volume: &Arc<Volume>| Arc::new(volume.pins.hold(volume.newest_seen()));
+        let pins: Vec<Arc<Pin>> = self.volumes.iter().map(hold).collect();
         let hot = self.hot.cut();
         let lake = Arc::clone(self);
-        let (snapshot, flushed) = blocking("reading the catalog's head", move || lake.volume.head()).await?;
-        pin.settle(snapshot);
-        Ok(Arc::new(Cut { hot, snapshot, flushed, _pin: Some(pin) }))
+        let heads = blocking("reading the heads of the catalogs", move || Heads::of(&lake.volumes)).await?;
+        let generation = self.generations.of(&heads);
+        let Heads { snapshots, flushed, hidden } = heads;
+        let volume = |(volume, ((snapshot, hidden), pin)): (usize, ((SnapshotId, Hidden), Arc<Pin>))| {
+            pin.settle(snapshot);
+            VolumeCut { volume, snapshot, hidden, _pin: Some(pin) }
+        };
+        let volumes = snapshots.into_iter().zip(hidden).zip(pins).enumerate().map(volume).collect();
+        Ok(Arc::new(Cut { hot, flushed, generation, volumes }))
     }
 
     /// The rows in memory, as they are now.
@@ -473,7 +496,10 @@ impl Lake {
 
     /// The object stores that table providers read from.
     pub fn object_stores(&self) -> Vec<(ObjectStoreUrl, Arc<dyn ObjectStore>)> {
-        vec![(ObjectStoreUrl::local_filesystem(), Arc::clone(&self.volume.store))]
+        let local: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
+        let remote = self.volumes.iter().filter_map(|volume| volume.remote.as_ref());
+        let remote = remote.map(|remote| (remote.store_url.clone(), Arc::clone(&remote.store)));
+        [(ObjectStoreUrl::local_filesystem(), local)].into_iter().chain(remote).collect()
     }
 
     /// The time that it was so long ago.
@@ -508,6 +534,22 @@ impl Lake {
             quarantine_bytes,
         }
     }
+}
+
+/// Opens the volumes, and makes what is missing of them unless they are only read. Blocks.
+fn open_volumes(options: &LakeOptions, position_key: &str) -> Result<Vec<Arc<Volume>>> {
+    let mut volumes = Vec::with_capacity(options.volumes.len());
+    for volume in &options.volumes {
+        let volume = Volume::open(volume, &options.name, options.read_only, position_key.to_owned())?;
+        if !options.read_only {
+            let specs: Vec<_> = TelemetryTable::KNOWN.into_iter().map(flush::table_spec).collect();
+            volume.catalog.ensure_tables(MAIN, &specs)?;
+            let views: Vec<ViewSpec> = views::duckdb_views();
+            volume.catalog.ensure_views(MAIN, &views)?;
+        }
+        volumes.push(Arc::new(volume));
+    }
+    Ok(volumes)
 }
 
 /// Runs what blocks on a thread for it.

@@ -1,4 +1,4 @@
-//! Rows at rest: the journal, the hot buffer, the flusher, and the DuckLake volume behind them, as one lake
+//! Rows at rest: the journal, the hot buffer, the flusher, and the DuckLake volumes behind them, as one lake
 //! of tables that DataFusion can read.
 //!
 //! Rows come in through [`Journal::append`] and [`Lake::append`], and are readable at once. A flush puts
@@ -31,10 +31,13 @@ mod row_filters;
 mod row_index;
 mod rows;
 mod statistics;
+mod stores;
 mod table;
+mod tiers;
 mod user_tables;
 mod views;
 mod volume;
+mod volume_files;
 mod writes;
 
 pub use barrier::{Intake, RowSource};
@@ -55,11 +58,13 @@ pub use maintenance::{
     Done, MAX_STEPS, MaintenanceOptions, MaintenanceStep, MaintenanceTask, MergeOptions, Retention,
     RetentionUnit, StepState,
 };
-pub use options::LakeOptions;
+pub use options::{LakeOptions, StoragePolicy, VolumeOptions};
 pub use plain_text::with_plain_text;
 pub use row_filters::with_row_filters;
 pub use row_index::{fresh_file_scan, is_file_scan};
 pub use statistics::TelemetryStatistics;
+pub use stores::{BucketOptions, FilePlace};
+pub use tiers::{MovePoint, MoveWatch, VolumeState};
 pub use user_tables::{
     Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,
     TableName,

@@ -4,7 +4,6 @@
 //! directories synced, before a commit names it; what a crash leaves under a hidden name is no file of the lake.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,13 +54,13 @@ const UNIQUE_COLUMNS: [(&str, Encoding); 8] = [
     ("data_extra", Encoding::DELTA_LENGTH_BYTE_ARRAY),
 ];
 
-/// Writes the rows of one table below `data_path`, handing `batch_rows` rows to the Parquet writer at once.
-/// Blocks.
+/// Writes the rows of one table below a data path, in the table's directory there, handing `batch_rows` rows to the
+/// Parquet writer at once. Blocks.
 ///
 /// # Errors
 /// What the disk says; `Conflict` when the table is partitioned by something else than its day.
 pub(crate) fn write(
-    data_path: &Path,
+    (data_path, directory): (&Path, &Path),
     target: AppendTarget,
     schema: &SchemaRef,
     batches: &[RecordBatch],
@@ -70,7 +69,7 @@ pub(crate) fn write(
     let partition_id = day_partition(&target, schema)?;
     let table = Table {
         root: data_path,
-        directory: PathBuf::from(&target.directory),
+        directory: directory.to_owned(),
         schema: with_field_ids(schema, &target.column_ids),
         properties: telemetry_properties().build(),
         column_ids: &target.column_ids,
@@ -83,7 +82,7 @@ pub(crate) fn write(
 }
 
 /// The id of the partition spec, when it is the one that telemetry tables have.
-fn day_partition(target: &AppendTarget, schema: &Schema) -> Result<Option<i64>> {
+pub(crate) fn day_partition(target: &AppendTarget, schema: &Schema) -> Result<Option<i64>> {
     let Some(spec) = &target.partition else { return Ok(None) };
     let date = schema.index_of("date").ok().and_then(|index| target.column_ids.get(index));
     if let [only] = spec.columns.as_slice()
@@ -96,19 +95,6 @@ fn day_partition(target: &AppendTarget, schema: &Schema) -> Result<Option<i64>> 
         "{} is partitioned by something else than its date: set it back with ALTER TABLE … SET PARTITIONED BY (date)",
         target.table
     )))
-}
-
-/// Removes files that no commit names: the commit that was to name them did not happen.
-pub(crate) fn discard(appends: &[AppendedFiles]) {
-    for AppendedFiles { target, files, deletes } in appends {
-        let directory = Path::new(&target.directory);
-        let deletes = deletes.iter().map(|entry| &entry.delete.path);
-        for path in files.iter().map(|file| &file.path).chain(deletes) {
-            if let Err(error) = fs::remove_file(directory.join(path)) {
-                tracing::warn!(%error, file = path, "a file that no commit names could not be removed");
-            }
-        }
-    }
 }
 
 /// The columns with the ids by which DuckLake knows them.

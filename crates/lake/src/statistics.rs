@@ -10,14 +10,18 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{max, min};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{DateTime, NaiveDateTime};
-use pintail_types::{JournalPosition, Micros, Result, TelemetryTable};
+use pintail_types::{Error, JournalPosition, Micros, Result, TelemetryTable};
 
 use crate::flush::MAIN;
 use crate::lake::{Lake, blocking};
+use crate::tiers::Heads;
 use crate::volume::Volume;
 
 /// The column that says how old a row is.
 pub(crate) const TIMESTAMP: &str = "timestamp";
+
+/// Readings of the volumes that may be disturbed by commits.
+const ATTEMPTS: usize = 100;
 
 /// The time of rows of which the catalog knows nothing.
 const ANY_TIME: RangeInclusive<Micros> = Micros::MIN..=Micros::MAX;
@@ -63,11 +67,10 @@ impl Lake {
     pub async fn telemetry_statistics(self: &Arc<Self>) -> Result<TelemetryStatistics> {
         // As for a cut: what is flushed after this is in the catalog, and known there.
         let hot = self.hot_cut();
-        let volume = Arc::clone(&self.volume);
+        let lake = Arc::clone(self);
         let (stored, flushed) =
-            blocking("reading the catalog's statistics", move || volume.stored_times()).await?;
-        let mut rows = stored.rows;
-        let mut times = stored.times.clone();
+            blocking("reading the catalogs' statistics", move || lake.stored_times()).await?;
+        let StoredTimes { mut rows, mut times } = stored;
         for batch in hot.all_batches().filter(|batch| batch.last >= flushed) {
             rows += batch.rows.num_rows() as u64;
             times.extend(batch.times.clone());
@@ -76,8 +79,27 @@ impl Lake {
             rows,
             times: joined(times),
             catalog_type: "sqlite",
-            data_path: self.options().data_path.display().to_string(),
+            data_path: self.volume.place(),
         })
+    }
+
+    /// What is in the files of all volumes, and the journal position that the first one reaches. Rows of a move that goes
+    /// on are counted in both. Blocks.
+    fn stored_times(&self) -> Result<(StoredTimes, JournalPosition)> {
+        for _ in 0..ATTEMPTS {
+            let before = Heads::of(&self.volumes)?;
+            let mut all = StoredTimes { rows: 0, times: Vec::new() };
+            for volume in &self.volumes {
+                let (stored, _) = volume.stored_times()?;
+                all.rows += stored.rows;
+                all.times.extend(stored.times.iter().cloned());
+            }
+            // What moved in between might have been passed over.
+            if Heads::of(&self.volumes)?.snapshots == before.snapshots {
+                return Ok((all, before.flushed));
+            }
+        }
+        Err(Error::unavailable("the volumes change faster than their statistics can be read: try again"))
     }
 }
 

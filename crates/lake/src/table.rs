@@ -16,9 +16,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use pintail_types::{Error, Result, STORAGE_VOLUME, SnapshotId, TelemetryTable};
+use pintail_types::{Error, Result, STORAGE_VOLUME, TelemetryTable};
 
-use crate::cut::Cut;
+use crate::cut::{Cut, VolumeCut};
 use crate::hot_rows_exec::{BUFFER, HotRowsExec};
 use crate::lake::{Lake, blocking};
 use crate::lookup_exec::{LookedFor, LookupExec};
@@ -26,6 +26,7 @@ use crate::row_filters;
 use crate::row_index::Lookup;
 use crate::rows::text_views;
 use crate::user_tables::{self, TableName, is_uuid, shown};
+use crate::volume::{Hidden, Volume};
 
 /// What a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,31 +42,34 @@ pub(crate) enum Shows {
 /// The column of the ids by which DuckLake knows the rows of a table.
 pub(crate) const ROW_ID: &str = "__pintail_row_id";
 
+/// What a table shows of one volume.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// Which volume, by its place in the lake.
+    pub(crate) index: usize,
+    pub(crate) volume: Arc<Volume>,
+    /// The volume's table as it was when it was looked up; none if it has none.
+    pub(crate) stored: Option<Arc<dyn TableProvider>>,
+}
+
 /// A table of the lake. Its columns are those it had when it was looked up; its rows are those of the
-/// [`Cut`] that the execution brings, or of a snapshot of the past.
+/// [`Cut`] that the execution brings, or of snapshots of the past.
 #[derive(Debug)]
 pub(crate) struct LakeTable {
     lake: Arc<Lake>,
-    schema_name: String,
-    name: String,
+    name: TableName,
     shows: Shows,
     schema: SchemaRef,
-    /// The volume's table as it was when this one was looked up.
-    stored: Option<Arc<dyn TableProvider>>,
+    /// The volumes that it is read from, hottest first.
+    parts: Vec<Part>,
     /// The moment that it shows whatever the execution brings.
     past: Option<Arc<Cut>>,
 }
 
 impl LakeTable {
-    /// The table with the columns of the volume's; none when it has never been flushed.
-    pub(crate) fn new(
-        lake: Arc<Lake>,
-        schema_name: &str,
-        name: &str,
-        shows: Shows,
-        stored: Option<Arc<dyn TableProvider>>,
-    ) -> Self {
-        let columns = stored.as_ref().map(|stored| stored.schema());
+    /// The table with the columns of the volumes': those of the first one, and what others have besides.
+    pub(crate) fn new(lake: Arc<Lake>, name: TableName, shows: Shows, parts: Vec<Part>) -> Self {
+        let columns = columns_of(&parts);
         let schema = match (shows, columns) {
             (Shows::Union(table), Some(columns)) => union_schema(&table.schema(), &columns),
             (Shows::Union(table), None) => union_schema(&table.schema(), &table.schema()),
@@ -74,13 +78,12 @@ impl LakeTable {
                 with_row_id(&shown(&columns.unwrap_or_else(|| Arc::new(Schema::empty()))))
             }
         };
-        let (schema_name, name) = (schema_name.to_owned(), name.to_owned());
-        Self { lake, schema_name, name, shows, schema, stored, past: None }
+        Self { lake, name, shows, schema, parts, past: None }
     }
 
-    /// The same at a snapshot of the past, which may be the one of its columns.
-    pub(crate) fn at(self, snapshot: Option<SnapshotId>) -> Self {
-        Self { past: snapshot.map(|snapshot| Arc::new(Cut::in_the_past(snapshot))), ..self }
+    /// The same at a moment of the past, which may be the one of its columns.
+    pub(crate) fn at(self, past: Option<Arc<Cut>>) -> Self {
+        Self { past, ..self }
     }
 
     /// Whether it shows a moment of the past.
@@ -100,30 +103,37 @@ impl LakeTable {
         Ok((Arc::clone(&own), Some(own)))
     }
 
-    /// Says when the snapshot of the past whose files were just looked up was not there all the while: a snapshot
+    /// Says when a snapshot of the past whose files were just looked up was not there all the while: a snapshot
     /// that expires meanwhile shows fewer files than it had, and one that is gone never comes back.
     async fn check_past(&self) -> Result<()> {
         let Some(past) = &self.past else { return Ok(()) };
-        let (lake, snapshot) = (Arc::clone(&self.lake), past.snapshot);
-        let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
-        let check = move || {
-            lake.volume.expect_past(&table, snapshot)?;
-            lake.volume.expect_snapshot(lake.name(), snapshot)
-        };
-        blocking("looking for a snapshot", check).await
+        for part in &self.parts {
+            let Some(VolumeCut { snapshot, .. }) = past.of(part.index) else { continue };
+            let (volume, table, snapshot) = (Arc::clone(&part.volume), self.name.clone(), *snapshot);
+            let catalog = match self.parts.len() {
+                1 => self.lake.name().to_owned(),
+                _ => volume.catalog_name.clone(),
+            };
+            let check = move || {
+                volume.expect_past(&table, snapshot)?;
+                volume.expect_snapshot(&catalog, snapshot)
+            };
+            blocking("looking for a snapshot", check).await?;
+        }
+        Ok(())
     }
 
-    /// The files of the cut, projected to `columns`.
+    /// The files of a volume at the cut, projected to `columns`.
     async fn scan_files(
         &self,
         state: &dyn Session,
-        cut: &Cut,
+        (part, cut): (&Part, &VolumeCut),
         columns: &[usize],
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
-        let volume = &self.lake.volume;
-        let stored = volume.table(cut.snapshot, &self.schema_name, &self.name).await.map_err(external)?;
+        let volume = &part.volume;
+        let stored = volume.table_without(cut.snapshot, &cut.hidden, &self.name).await.map_err(external)?;
         let Some(mut stored) = stored else { return Ok(None) };
         if self.shows == Shows::FilesWithRowIds {
             stored = user_tables::with_row_ids(&stored).map_err(external)?;
@@ -137,13 +147,14 @@ impl LakeTable {
         let found: Vec<Option<usize>> = wanted.iter().map(place).collect();
         let projection: Vec<usize> = found.iter().flatten().copied().collect();
         let filters = stored_filters(&self.schema, filters);
-        let (scan, lookup) = self.scan_stored(state, cut, &stored, &projection, &filters, limit).await?;
+        let (scan, lookup) =
+            self.scan_stored(state, (part, cut), &stored, &projection, &filters, limit).await?;
         let mut next = 0..projection.len();
         let mut expressions = Vec::with_capacity(wanted.len());
         for (field, found) in wanted.into_iter().zip(found) {
             let expression = match found.and_then(|_| next.next()) {
                 Some(index) => column_as(state, &scan.schema(), index, field)?,
-                None => self.constant(field)?,
+                None => self.constant(&part.volume, field)?,
             };
             expressions.push((expression, field.name().clone()));
         }
@@ -161,15 +172,16 @@ impl LakeTable {
     async fn scan_stored(
         &self,
         state: &dyn Session,
-        cut: &Cut,
+        (part, cut): (&Part, &VolumeCut),
         stored: &Arc<dyn TableProvider>,
         projection: &Vec<usize>,
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<(Arc<dyn ExecutionPlan>, Option<LookedFor>)> {
-        let volume = &self.lake.volume;
-        let table = TableName { schema: self.schema_name.clone(), name: self.name.clone() };
-        let lookup = Lookup::of(filters).filter(|_| self.shows != Shows::FilesWithRowIds);
+        let (volume, table) = (&part.volume, self.name.clone());
+        // What is kept of a snapshot for look-ups holds all its files.
+        let is_whole = self.shows != Shows::FilesWithRowIds && cut.hidden.is_empty();
+        let lookup = Lookup::of(filters).filter(|_| is_whole);
         let looked_for = match lookup {
             Some(lookup) => {
                 let column_ids = volume.column_ids(cut.snapshot, &table).await.map_err(external)?;
@@ -189,17 +201,20 @@ impl LakeTable {
         }
         if filters.iter().any(Expr::is_volatile) {
             // Files are chosen by values, which a plan for all values does not have.
-            return not_impl_err!("{} is too large to be read for values that are not known yet", self.name);
+            return not_impl_err!(
+                "{} is too large to be read for values that are not known yet",
+                self.name.name
+            );
         }
         Ok((row_filters::pushed_into_files_if_few(scan, filters)?, None))
     }
 
     /// What a column that the files do not have holds: the volume's name, or null.
-    fn constant(&self, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
+    fn constant(&self, volume: &Volume, field: &Field) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
         let is_virtual = field.name() == STORAGE_VOLUME
             && self.schema.fields().last().is_some_and(|last| **last == *field);
         let value = if is_virtual {
-            ScalarValue::Utf8(Some(self.lake.volume.name.clone()))
+            ScalarValue::Utf8(Some(volume.name.clone()))
         } else {
             ScalarValue::try_from(field.data_type())?
         };
@@ -218,7 +233,7 @@ impl TableProvider for LakeTable {
     }
 
     fn get_column_default(&self, column: &str) -> Option<&Expr> {
-        self.stored.as_ref()?.get_column_default(column)
+        self.parts.first()?.stored.as_ref()?.get_column_default(column)
     }
 
     fn supports_filters_pushdown(
@@ -238,7 +253,7 @@ impl TableProvider for LakeTable {
         let (cut, own) = self.cut(state).await.map_err(external)?;
         let every: Vec<usize> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&every);
-        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(1 + self.parts.len());
         if let Shows::Union(table) = self.shows
             && self.past.is_none()
             && may_hold(state, BUFFER, filters)?
@@ -248,8 +263,15 @@ impl TableProvider for LakeTable {
             inputs.push(Arc::new(HotRowsExec::new(table, projected, partitions, &cut, own)));
         }
         let only_files = !matches!(self.shows, Shows::Union(_));
-        if only_files || may_hold(state, &self.lake.volume.name, filters)? {
-            inputs.extend(self.scan_files(state, &cut, columns, filters, limit).await?);
+        for part in &self.parts {
+            let Some(cut) = cut.of(part.index) else { continue };
+            if only_files {
+                // A volume by itself shows all that it has.
+                let whole = VolumeCut { hidden: Hidden::default(), ..cut.clone() };
+                inputs.extend(self.scan_files(state, (part, &whole), columns, filters, limit).await?);
+            } else if may_hold(state, &part.volume.name, filters)? {
+                inputs.extend(self.scan_files(state, (part, cut), columns, filters, limit).await?);
+            }
         }
         self.check_past().await.map_err(external)?;
         match inputs.len() {
@@ -257,6 +279,22 @@ impl TableProvider for LakeTable {
             1 => Ok(inputs.remove(0)),
             _ => UnionExec::try_new(inputs),
         }
+    }
+}
+
+/// The columns of the first volume that has the table, and those that only others have, which other programs made.
+fn columns_of(parts: &[Part]) -> Option<SchemaRef> {
+    let mut stored = parts.iter().filter_map(|part| part.stored.as_ref()).map(|stored| stored.schema());
+    let first = stored.next()?;
+    let mut columns: Vec<Arc<Field>> = first.fields().iter().cloned().collect();
+    for more in stored {
+        let is_new = |field: &&Arc<Field>| !columns.iter().any(|column| column.name() == field.name());
+        let new: Vec<Arc<Field>> = more.fields().iter().filter(is_new).cloned().collect();
+        columns.extend(new);
+    }
+    match columns.len() == first.fields().len() {
+        true => Some(first),
+        false => Some(Arc::new(Schema::new(columns))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The DuckLake behind the buffer: one catalog file and its directory of Parquet files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,10 +17,11 @@ use crate::directories::create_directories;
 use crate::durable_store::DurableLocalStore;
 use crate::lake::blocking;
 use crate::lookup_scans::KeptLookups;
-use crate::options::LakeOptions;
+use crate::options::VolumeOptions;
 use crate::pins::Pins;
 use crate::row_index::RowIndexes;
 use crate::statistics::StoredTimes;
+use crate::stores::{FilePlace, Remote};
 use crate::writes::Writes;
 
 /// How long a commit of ours waits for another program's.
@@ -45,13 +46,25 @@ struct SnapshotCache {
     times: Option<Arc<StoredTimes>>,
 }
 
+/// Ids of data files whose rows are shown by another volume.
+pub(crate) type Hidden = Arc<BTreeSet<i64>>;
+
+/// What reads a catalog without some files.
+type Hiding = Mutex<Option<(Hidden, Arc<dyn MetadataProvider>)>>;
+
 #[derive(Debug)]
 pub(crate) struct Volume {
     pub(crate) name: String,
+    /// The name of its own catalog in SQL.
+    pub(crate) catalog_name: String,
+    /// How it was configured.
+    pub(crate) options: VolumeOptions,
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The directory of the Parquet files.
+    /// The directory in which Parquet files are written; they stay there unless the volume is a bucket.
     pub(crate) data_path: PathBuf,
+    /// The bucket that it is, if it is one.
+    pub(crate) remote: Option<Remote>,
     /// Where metadata is read on behalf of threads that block; a replay is such a thread.
     pub(crate) runtime: tokio::runtime::Handle,
     position_key: String,
@@ -62,37 +75,64 @@ pub(crate) struct Volume {
     /// The newest snapshot that was ever read.
     newest: AtomicI64,
     pub(crate) provider: Arc<dyn MetadataProvider>,
+    hiding: Hiding,
     /// Where the rows of calls are in the files.
     pub(crate) row_indexes: RowIndexes,
     cache: Mutex<BySnapshot<SnapshotCache>>,
 }
 
 impl Volume {
-    /// Opens the volume, or makes it if it may be written. Blocks.
-    pub(crate) fn open(options: &LakeOptions, position_key: String) -> Result<Self> {
+    /// Opens the volume of the lake `lake_name`, or makes it unless it is `read_only`. Blocks.
+    pub(crate) fn open(
+        options: &VolumeOptions,
+        lake_name: &str,
+        read_only: bool,
+        position_key: String,
+    ) -> Result<Self> {
+        let data_path = options.files.directory().clone();
         let catalog_options = CatalogOptions {
-            data_path: directory_url(&options.data_path)?,
-            create: !options.read_only,
+            data_path: match &options.files {
+                FilePlace::Directory(directory) => directory_url(directory)?,
+                FilePlace::Bucket { bucket, .. } => bucket.directory(),
+            },
+            create: !read_only,
             override_data_path: options.override_data_path,
             busy_timeout: BUSY_TIMEOUT,
         };
-        let catalog = if options.read_only {
+        let catalog = if read_only {
             Catalog::open_read_only(&options.catalog_path, &catalog_options)?
         } else {
-            make_directory(&options.data_path)?;
+            if let FilePlace::Bucket { staging, .. } = &options.files {
+                remove_directory(staging)?;
+            }
+            make_directory(&data_path)?;
             options.catalog_path.parent().map_or(Ok(()), make_directory)?;
             Catalog::open(&options.catalog_path, &catalog_options)?
         };
         let runtime = tokio::runtime::Handle::current();
         let provider = runtime.block_on(catalog.provider())?;
+        let remote = match &options.files {
+            FilePlace::Directory(_) => None,
+            FilePlace::Bucket { bucket, staging } => {
+                Some(Remote::new(&options.name, bucket, staging, runtime.clone())?)
+            }
+        };
+        let store: Arc<dyn ObjectStore> = match &remote {
+            Some(remote) => Arc::clone(&remote.store),
+            None => Arc::new(DurableLocalStore::new(&data_path)),
+        };
         Ok(Self {
-            name: options.volume.clone(),
-            store: Arc::new(DurableLocalStore::new(&options.data_path)),
-            data_path: options.data_path.clone(),
+            name: options.name.clone(),
+            catalog_name: format!("{lake_name}_{}", options.name),
+            options: options.clone(),
+            store,
+            data_path,
+            remote,
             catalog,
             runtime,
             position_key,
             provider,
+            hiding: Mutex::default(),
             pins: Pins::default(),
             writes: Writes::default(),
             newest: AtomicI64::new(0),
@@ -184,26 +224,68 @@ impl Volume {
         }
         let volume = Arc::clone(self);
         let runtime = tokio::runtime::Handle::current();
-        let read = move || runtime.block_on(volume.read_table(snapshot, key));
+        let read = move || {
+            let rewrites = volume.catalog.rewrites();
+            let table = runtime.block_on(read_table(&volume.provider, snapshot, &key))?;
+            if let Some(table) = &table {
+                volume.cache.lock().at(snapshot.0, rewrites).tables.insert(key, Arc::clone(table));
+            }
+            Ok(table)
+        };
         blocking("reading a table's metadata", read).await
     }
 
-    async fn read_table(
-        &self,
+    /// The same without some of its files, whose rows another volume shows.
+    pub(crate) async fn table_without(
+        self: &Arc<Self>,
         snapshot: SnapshotId,
-        key: TableName,
+        hidden: &Hidden,
+        table: &TableName,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
-        use datafusion::catalog::CatalogProvider as _;
-        let rewrites = self.catalog.rewrites();
-        let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(&self.provider), snapshot.0)
-            .map_err(|error| from_ducklake("the catalog can't be read", error))?;
-        let Some(schema) = catalog.schema(&key.schema) else { return Ok(None) };
-        let table = schema.table(&key.name).await.map_err(|error| {
-            Error::unavailable(format!("table {key} can't be read from the catalog: {error}"))
-        })?;
-        let Some(table) = table else { return Ok(None) };
-        self.cache.lock().at(snapshot.0, rewrites).tables.insert(key, Arc::clone(&table));
-        Ok(Some(table))
+        if hidden.is_empty() {
+            return self.table(snapshot, &table.schema, &table.name).await;
+        }
+        let provider = self.provider_without(hidden).await?;
+        let (runtime, table) = (tokio::runtime::Handle::current(), table.clone());
+        let read = move || runtime.block_on(read_table(&provider, snapshot, &table));
+        blocking("reading a table's metadata", read).await
+    }
+
+    /// What reads the catalog without `hidden`. The last one is kept: files are hidden for the moments of a move.
+    async fn provider_without(&self, hidden: &Hidden) -> Result<Arc<dyn MetadataProvider>> {
+        if let Some((known, provider)) = &*self.hiding.lock()
+            && known == hidden
+        {
+            return Ok(Arc::clone(provider));
+        }
+        let provider = self.catalog.provider_without(Arc::clone(hidden)).await?;
+        *self.hiding.lock() = Some((Arc::clone(hidden), Arc::clone(&provider)));
+        Ok(provider)
+    }
+}
+
+async fn read_table(
+    provider: &Arc<dyn MetadataProvider>,
+    snapshot: SnapshotId,
+    key: &TableName,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    use datafusion::catalog::CatalogProvider as _;
+    let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(provider), snapshot.0)
+        .map_err(|error| from_ducklake("the catalog can't be read", error))?;
+    let Some(schema) = catalog.schema(&key.schema) else { return Ok(None) };
+    schema
+        .table(&key.name)
+        .await
+        .map_err(|error| Error::unavailable(format!("table {key} can't be read from the catalog: {error}")))
+}
+
+/// Removes what the last process left where files wait to be sent: no catalog names it.
+fn remove_directory(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(crate::journal::io_error(path, &error))
+        }
+        _ => Ok(()),
     }
 }
 

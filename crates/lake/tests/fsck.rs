@@ -23,7 +23,7 @@ const SUM: &str = "SELECT sum(CAST(payload AS BIGINT)) FROM hep_proto_100_defaul
 const NEXT_DAY: u64 = 86_400;
 
 fn sqlite(directory: &Path) -> rusqlite::Connection {
-    rusqlite::Connection::open(LakeOptions::at(directory).catalog_path).unwrap()
+    rusqlite::Connection::open(&LakeOptions::at(directory).volumes[0].catalog_path).unwrap()
 }
 
 /// The data files of the log lines, oldest day first.
@@ -143,9 +143,11 @@ async fn damage_in_the_journal_is_found_before_and_told_after_a_start() {
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[32 + 3 * 16 + 10] ^= 1;
     std::fs::write(&segment, &bytes).unwrap();
-    let catalog =
-        Catalog::open_read_only(&LakeOptions::at(directory.path()).catalog_path, &CatalogOptions::default());
-    let place = pintail_lake::FsckPlace { data_path: None, journal_path: journal };
+    let catalog = Catalog::open_read_only(
+        &LakeOptions::at(directory.path()).volumes[0].catalog_path,
+        &CatalogOptions::default(),
+    );
+    let place = pintail_lake::FsckPlace { data_path: None, journal_path: Some(journal) };
     let found = pintail_lake::fsck(&catalog.unwrap(), &place).unwrap();
     assert!(
         matches!(&found[..], [one] if one.is_error() && one.message.contains("1 places, of 16 bytes")),
@@ -166,7 +168,7 @@ async fn damage_in_the_journal_is_found_before_and_told_after_a_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_can_not_be_read_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let path = LakeOptions::at(directory.path()).catalog_path;
+    let path = LakeOptions::at(directory.path()).volumes[0].catalog_path.clone();
     std::fs::write(&path, b"not a database!!".repeat(512)).unwrap();
     let clock = Arc::new(ManualClock::at(TEN_O_CLOCK));
     let error = Lake::open(LakeOptions::at(directory.path()), clock).await.unwrap_err();
@@ -178,11 +180,11 @@ async fn a_catalog_that_can_not_be_read_says_so() {
 async fn old_lake(directory: &Path) {
     let options = LakeOptions::at(directory);
     let catalog_options = CatalogOptions {
-        data_path: options.data_path.to_string_lossy().into_owned(),
+        data_path: directory.join("parquet").to_string_lossy().into_owned(),
         create: true,
         ..CatalogOptions::default()
     };
-    let catalog = Catalog::open(&options.catalog_path, &catalog_options).unwrap();
+    let catalog = Catalog::open(&options.volumes[0].catalog_path, &catalog_options).unwrap();
     let rows = lines(0, 10);
     let then: Vec<usize> = (0..rows.num_columns())
         .filter(|column| !matches!(rows.schema().field(*column).name().as_str(), "node_id" | "data_extra"))

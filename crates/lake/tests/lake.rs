@@ -168,7 +168,8 @@ async fn a_replay_that_is_larger_than_the_buffer_goes_into_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_has_its_own_name_and_a_reader_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let options = LakeOptions { volume: "hot".to_owned(), ..LakeOptions::at(directory.path()) };
+    let mut options = LakeOptions::at(directory.path());
+    options.volumes[0].name = "hot".to_owned();
     let reader = LakeOptions {
         read_only: true,
         journal: pintail_lake::JournalOptions::at(directory.path().join("node-journal")),
@@ -177,7 +178,7 @@ async fn a_volume_has_its_own_name_and_a_reader_changes_nothing() {
     let clock = Arc::new(ManualClock::at(TEN_O_CLOCK));
     let error = Lake::open(reader.clone(), Arc::clone(&clock) as _).await.unwrap_err();
     assert_eq!(error.kind(), pintail_types::ErrorKind::NotFound);
-    assert!(!options.data_path.exists());
+    assert!(!directory.path().join("parquet").exists());
 
     let writer = Lake::open(options.clone(), Arc::clone(&clock) as _).await.unwrap();
     receive(&writer, 0, 3);

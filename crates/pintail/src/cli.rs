@@ -188,7 +188,32 @@ pub(crate) enum Lake {
         #[command(flatten)]
         lake: MaintainedLake,
     },
-    /// All of these, one after the other
+    /// Move one day of a table from one volume to another, also to a hotter one
+    Move {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// The table's name in schema main, or SCHEMA.TABLE
+        #[arg(long)]
+        table: String,
+        /// The day, such as 2026-11-20
+        #[arg(long)]
+        date: String,
+        /// The volume that has the rows
+        #[arg(long, value_name = "VOLUME")]
+        from: String,
+        /// The volume that is to have them
+        #[arg(long, value_name = "VOLUME")]
+        to: String,
+    },
+    /// Move what the storage policy says from one volume to another
+    ApplyStoragePolicy {
+        #[command(flatten)]
+        lake: MaintainedLake,
+        /// Only tell what would be moved
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Flush, retention, merging, expiry and cleanup, one after the other
     Vacuum {
         #[command(flatten)]
         lake: MaintainedLake,

@@ -49,7 +49,7 @@ fn a_wrong_configuration_is_refused_with_the_way_out() {
             json!({"node": {"flightsql_server": {"tls_enable": true}}}),
             "node.flightsql_server.tls_cert: TLS needs it",
         ),
-        (json!({"storage": {"ducklake": {"data_path": "s3://bucket/"}}}), "object storage"),
+        (json!({"storage": {"ducklake": {"data_path": "ftp://host/"}}}), "no place in a store of objects"),
         (json!({"data_dir": "/proc/none"}), "set data_dir"),
     ] {
         let said = with(changes.clone());
@@ -134,7 +134,7 @@ fn a_signal_drains_what_was_taken() {
             .output()
             .unwrap();
         let info: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let tables = info["tables"].as_array().unwrap();
+        let tables = info["volumes"][0]["tables"].as_array().unwrap();
         let call = tables.iter().find(|table| table["name"] == "hep_proto_1_call").unwrap();
         assert_eq!(call["rows"], 50, "{info}");
     }

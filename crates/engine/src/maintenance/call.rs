@@ -23,6 +23,8 @@ const PROCEDURES: &[(&str, &[&str])] = &[
     ("expire_snapshots", &["older_than"]),
     ("cleanup", &["older_than"]),
     ("retention", &[]),
+    ("apply_storage_policy", &["dry_run"]),
+    ("move", &["table", "date", "from_volume", "to_volume"]),
     ("vacuum", &["expire_older_than"]),
     ("fsck", &["repair"]),
     ("cancel", &["query_id"]),
@@ -60,6 +62,15 @@ impl Call {
                 Self::Maintain(MaintenanceTask::Cleanup { older_than: arguments.age("older_than")? })
             }
             "retention" => Self::Maintain(MaintenanceTask::Retention),
+            "apply_storage_policy" => {
+                Self::Maintain(MaintenanceTask::ApplyStoragePolicy { dry_run: arguments.flag("dry_run")? })
+            }
+            "move" => Self::Maintain(MaintenanceTask::Move {
+                table: arguments.needed("table")?,
+                date: arguments.needed("date")?,
+                from_volume: arguments.needed("from_volume")?,
+                to_volume: arguments.needed("to_volume")?,
+            }),
             "vacuum" => Self::Maintain(MaintenanceTask::Vacuum {
                 expire_older_than: arguments.age("expire_older_than")?,
             }),
@@ -147,6 +158,7 @@ fn suggesting(message: String, name: &str, others: &[String]) -> String {
 
 /// The arguments of a call.
 struct Arguments {
+    procedure: String,
     parameters: &'static [&'static str],
     values: Vec<Option<String>>,
 }
@@ -160,7 +172,8 @@ impl Arguments {
                 return Err(Error::invalid(format!("system.{procedure} takes values, no query")));
             }
         };
-        let mut arguments = Self { parameters, values: vec![None; parameters.len()] };
+        let values = vec![None; parameters.len()];
+        let mut arguments = Self { procedure: procedure.to_owned(), parameters, values };
         let mut given = vec![false; parameters.len()];
         for (position, argument) in list.iter().enumerate() {
             let (place, value) = arguments.placed(procedure, position, argument)?;
@@ -223,6 +236,18 @@ impl Arguments {
         self.values[place].clone()
     }
 
+    /// # Errors
+    /// `Invalid` when it is not given.
+    fn needed(&self, parameter: &str) -> Result<String> {
+        self.text(parameter).ok_or_else(|| {
+            Error::invalid(format!(
+                "system.{} takes {}: {parameter} is missing",
+                self.procedure,
+                self.parameters.join(", ")
+            ))
+        })
+    }
+
     /// A parameter that is true or false; absent, it is false.
     fn flag(&self, parameter: &str) -> Result<bool> {
         match self.text(parameter).as_deref() {
@@ -243,7 +268,11 @@ fn literal(procedure: &str, parameter: &str, value: &Expr) -> Result<Option<Stri
     match value {
         Expr::Value(ValueWithSpan { value: Value::Null, .. }) => Ok(None),
         Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => Ok(Some(number.to_string())),
-        Expr::Value(ValueWithSpan { value: Value::Boolean(flag), .. }) => Ok(Some(flag.to_string())),
+        Expr::Value(ValueWithSpan { value: Value::Boolean(value), .. }) => Ok(Some(value.to_string())),
+        Expr::TypedString(typed) => match typed.value.value.clone().into_string() {
+            Some(text) => Ok(Some(text)),
+            None => Err(no_value(procedure, parameter, &typed.to_string())),
+        },
         Expr::Value(ValueWithSpan { value, .. }) => match value.clone().into_string() {
             Some(text) => Ok(Some(text)),
             None => Err(no_value(procedure, parameter, &value.to_string())),

@@ -13,6 +13,7 @@ use pintail_types::{Error, Micros, Result};
 
 use crate::lake::Lake;
 use crate::maintenance::Done;
+use crate::volume::Volume;
 
 /// Findings that are listed; more are only counted.
 pub const MAX_FINDINGS: usize = 1000;
@@ -69,8 +70,8 @@ impl Finding {
 pub struct FsckPlace {
     /// The directory of the Parquet files, if it is on this machine.
     pub data_path: Option<PathBuf>,
-    /// The journal's directory.
-    pub journal_path: PathBuf,
+    /// The journal's directory, for the catalog that says how far the journal is in the lake.
+    pub journal_path: Option<PathBuf>,
 }
 
 /// Looks at everything. Blocks, and reads the metadata of each file and all of the journal.
@@ -117,7 +118,9 @@ fn beside_catalog(catalog: &Catalog, place: &FsckPlace) -> Result<Vec<Finding>> 
         Some(data_path) => orphans::find(data_path, &catalog.known_files()?)?,
         None => Vec::new(),
     };
-    findings.extend(journal::check(catalog, &place.journal_path)?);
+    if let Some(journal_path) = &place.journal_path {
+        findings.extend(journal::check(catalog, journal_path)?);
+    }
     Ok(findings)
 }
 
@@ -169,13 +172,17 @@ impl Lake {
     /// # Errors
     /// When the catalog can't be read.
     pub fn check_quickly(&self, limit: Duration) -> Result<Vec<Finding>> {
-        let (problems, ended) = self.volume.catalog.check_quickly(limit)?;
-        if !ended {
-            tracing::warn!(
-                "the check of the lake was not finished within {limit:?}; pintail lake fsck does all of it"
-            );
+        let mut findings = Vec::new();
+        for volume in &self.volumes {
+            let (problems, ended) = volume.catalog.check_quickly(limit)?;
+            if !ended {
+                tracing::warn!(
+                    "the check of volume {} was not finished within {limit:?}; pintail lake fsck does all of it",
+                    volume.name
+                );
+            }
+            findings.extend(problems.iter().map(Finding::of));
         }
-        let findings: Vec<Finding> = problems.iter().map(Finding::of).collect();
         for Finding { place, message, repair, .. } in &findings {
             tracing::error!(place, repair, "the lake is damaged: {message}");
         }
@@ -183,21 +190,26 @@ impl Lake {
         Ok(findings)
     }
 
-    fn fsck_place(&self) -> FsckPlace {
+    /// Where the parts of a volume lie. The journal goes with the first one.
+    fn fsck_place(&self, volume: &Arc<Volume>) -> FsckPlace {
+        let is_first = Arc::ptr_eq(volume, &self.volume);
         FsckPlace {
-            data_path: Some(self.volume.data_path.clone()),
-            journal_path: self.options().journal.path.clone(),
+            data_path: volume.remote.is_none().then(|| volume.data_path.clone()),
+            journal_path: is_first.then(|| self.options().journal.path.clone()),
         }
     }
 }
 
 /// Looks at everything, mends what can be mended if that is asked for, and notes what was found. Blocks.
 pub(crate) fn step(lake: &Arc<Lake>, repair: bool) -> Result<Done> {
-    let (catalog, place) = (&lake.volume.catalog, lake.fsck_place());
-    let findings = match repair {
-        true => fsck_and_repair(catalog, &place, lake.clock().now())?,
-        false => fsck(catalog, &place)?,
-    };
+    let mut findings = Vec::new();
+    for volume in &lake.volumes {
+        let (catalog, place) = (&volume.catalog, lake.fsck_place(volume));
+        findings.extend(match repair {
+            true => fsck_and_repair(catalog, &place, lake.clock().now())?,
+            false => fsck(catalog, &place)?,
+        });
+    }
     let message = summary(&findings);
     lake.findings.replace(findings);
     Ok(Done { message, ..Done::default() })

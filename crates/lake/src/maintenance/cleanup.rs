@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Utc};
 use pintail_ducklake::{ScheduledFile, catalog_now};
 use pintail_types::{FaultPoint, Micros, Result};
 
 use super::{Done, Stop};
 use crate::journal::io_error;
 use crate::lake::Lake;
+use crate::volume::Volume;
 
 /// Files that are taken off the catalog's list in one transaction.
 const FILES_AT_ONCE: usize = 256;
@@ -46,6 +48,7 @@ struct Cleaned {
 /// Deletes files that have been without use for `older_than` or, without it, for the configured grace. Blocks.
 pub(super) fn cleanup(
     lake: &Arc<Lake>,
+    volume: &Arc<Volume>,
     older_than: Option<Duration>,
     orphans: Orphans,
     stop: &Stop,
@@ -54,19 +57,19 @@ pub(super) fn cleanup(
     let mut cleaned = Cleaned::default();
     // Before the catalog is read: what is committed meanwhile is named in it.
     let unknown = match orphans {
-        Orphans::AsOld => candidates(lake, age)?,
-        Orphans::OnlyOld => candidates(lake, age.max(ORPHAN_AGE))?,
+        Orphans::AsOld => candidates(volume, age)?,
+        Orphans::OnlyOld => candidates(volume, age.max(ORPHAN_AGE))?,
     };
-    let known = lake.volume.catalog.known_files()?;
+    let known = volume.catalog.known_files()?;
     let named: HashSet<PathBuf> = known.named.iter().map(|path| real_path(path)).collect();
-    delete_scheduled(lake, &known.scheduled, &named, age, stop, &mut cleaned)?;
+    delete_scheduled(volume, &known.scheduled, &named, age, stop, &mut cleaned)?;
     let scheduled: HashSet<PathBuf> = known.scheduled.iter().map(|file| real_path(&file.path)).collect();
     for path in unknown {
         stop.check()?;
         let path = real_path(&path.to_string_lossy());
         if !named.contains(&path) && !scheduled.contains(&path) {
             FaultPoint::CleanupOrphan.pass();
-            cleaned.delete(&path)?;
+            cleaned.delete(volume, &path)?;
             cleaned.orphans += 1;
         }
     }
@@ -75,7 +78,7 @@ pub(super) fn cleanup(
 
 /// Deletes what is listed for long enough, and takes it off the list.
 fn delete_scheduled(
-    lake: &Lake,
+    volume: &Volume,
     scheduled: &[ScheduledFile],
     named: &HashSet<PathBuf>,
     age: Duration,
@@ -83,7 +86,7 @@ fn delete_scheduled(
     cleaned: &mut Cleaned,
 ) -> Result<()> {
     let limit = catalog_now().saturating_sub(Micros::try_from(age.as_micros()).unwrap_or(Micros::MAX));
-    let in_use = lake.volume.pins.in_use(scheduled.iter().map(|file| file.id));
+    let in_use = volume.pins.in_use(scheduled.iter().map(|file| file.id));
     let mut gone = Vec::new();
     for file in scheduled {
         stop.check()?;
@@ -96,39 +99,34 @@ fn delete_scheduled(
             // Another program may have added a file again that it had removed.
             if !named.contains(&path) {
                 FaultPoint::CleanupFile.pass();
-                cleaned.delete(&path)?;
+                cleaned.delete(volume, &path)?;
             }
             gone.push(file.id);
         }
         if gone.len() >= FILES_AT_ONCE {
-            unschedule(lake, std::mem::take(&mut gone))?;
+            unschedule(volume, std::mem::take(&mut gone))?;
         }
     }
     match gone.is_empty() {
         true => Ok(()),
-        false => unschedule(lake, gone),
+        false => unschedule(volume, gone),
     }
 }
 
 /// Takes files that are deleted off the catalog's list.
-fn unschedule(lake: &Lake, gone: Vec<i64>) -> Result<()> {
+fn unschedule(volume: &Volume, gone: Vec<i64>) -> Result<()> {
     FaultPoint::CleanupListed.pass();
-    lake.volume.catalog.unschedule(&gone)
+    volume.catalog.unschedule(&gone)
 }
 
 impl Cleaned {
     /// Deletes a file; one that is gone already is as good.
-    fn delete(&mut self, path: &Path) -> Result<()> {
-        let bytes = fs::metadata(path).map_or(0, |found| found.len());
-        match fs::remove_file(path) {
-            Ok(()) => {
-                self.files += 1;
-                self.bytes += bytes;
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(io_error(path, &error)),
+    fn delete(&mut self, volume: &Volume, path: &Path) -> Result<()> {
+        if let Some(bytes) = volume.remove(&path.to_string_lossy())? {
+            self.files += 1;
+            self.bytes += bytes;
         }
+        Ok(())
     }
 
     fn done(&self) -> Done {
@@ -148,10 +146,15 @@ impl Cleaned {
 
 /// The Parquet files below the lake's directory that nobody has changed for `age`, and that no write of ours can have
 /// made that is still under way.
-fn candidates(lake: &Lake, age: Duration) -> Result<Vec<PathBuf>> {
-    let volume = &lake.volume;
+fn candidates(volume: &Volume, age: Duration) -> Result<Vec<PathBuf>> {
     let settled = volume.writes.none_before();
     let limit = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH).min(settled);
+    if let Some(remote) = &volume.remote {
+        let limit = DateTime::<Utc>::from(limit);
+        let listed = remote.list(&remote.url)?.into_iter();
+        let old = listed.filter(|(path, found)| is_data(Path::new(path)) && found.last_modified < limit);
+        return Ok(old.map(|(path, _)| PathBuf::from(path)).collect());
+    }
     files_before(&volume.data_path, limit)
 }
 
@@ -192,6 +195,9 @@ fn is_older(entry: &fs::DirEntry, limit: SystemTime) -> Result<bool> {
 
 /// The path by which a file is compared with others: two spellings of one place must not look like two files.
 pub(crate) fn real_path(path: &str) -> PathBuf {
+    if path.contains("://") && !path.starts_with("file://") {
+        return PathBuf::from(path);
+    }
     let path = Path::new(path.strip_prefix("file://").unwrap_or(path));
     let real = path.parent().zip(path.file_name()).and_then(|(directory, name)| {
         let directory = fs::canonicalize(directory).ok()?;

@@ -8,7 +8,7 @@
 mod background;
 mod cleanup;
 mod expire;
-mod merge;
+pub(crate) mod merge;
 mod options;
 mod retention;
 mod steps;
@@ -29,6 +29,8 @@ use self::steps::{Listing, Steps};
 use crate::flush::MAIN;
 use crate::fsck::{self, Finding};
 use crate::lake::{Lake, blocking};
+use crate::tiers::{self, Heads, Partition, Planned, Transfer};
+use crate::volume::{Hidden, Volume};
 
 pub use self::options::{MaintenanceOptions, MergeOptions, Retention, RetentionUnit};
 pub use self::steps::{Done, MAX_STEPS, MaintenanceStep, StepState};
@@ -63,7 +65,23 @@ pub enum MaintenanceTask {
     },
     /// Removes rows that are older than they are to be kept.
     Retention,
-    /// All of these, one after the other.
+    /// Moves what the storage policy says from one volume to another.
+    ApplyStoragePolicy {
+        /// Only tells what would be moved.
+        dry_run: bool,
+    },
+    /// Moves one day of a table from one volume to another, also to a hotter one.
+    Move {
+        /// `table` in schema `main`, or `schema.table`.
+        table: String,
+        /// The day, as `2026-11-20`.
+        date: String,
+        /// The name of the volume that has the rows.
+        from_volume: String,
+        /// The name of the volume that is to have them.
+        to_volume: String,
+    },
+    /// Flush, retention, compaction, expiry and cleanup, one after the other.
     Vacuum {
         /// How old snapshots expire and their files are deleted; absent, as configured.
         expire_older_than: Option<Duration>,
@@ -75,45 +93,72 @@ pub enum MaintenanceTask {
     },
 }
 
-/// One step of a task.
+/// One step of a task, and the volume that it is for.
 #[derive(Debug, Clone)]
-enum Step {
+struct Step {
+    volume: Arc<Volume>,
+    work: Work,
+}
+
+#[derive(Debug, Clone)]
+enum Work {
     Flush,
     Retain(TableName),
     Compact(TableName, Zeal),
     Expire(Option<Duration>),
     Cleanup(Option<Duration>, Orphans),
     Fsck(bool),
+    Move(Arc<Transfer>),
+    /// What a step of the policy would do.
+    Plan(Arc<Transfer>),
+    Drop(Arc<Partition>),
+    PlanDrop(Arc<Partition>),
+    /// What was begun and did not end.
+    Settle,
 }
 
 impl Step {
+    const fn new(volume: Arc<Volume>, work: Work) -> Self {
+        Self { volume, work }
+    }
+
     const fn task(&self) -> &'static str {
-        match self {
-            Self::Flush => "flush",
-            Self::Retain(_) => "retention",
-            Self::Compact(..) => "compact",
-            Self::Expire(_) => "expire_snapshots",
-            Self::Cleanup(..) => "cleanup",
-            Self::Fsck(_) => FSCK,
+        match self.work {
+            Work::Flush => "flush",
+            Work::Retain(_) => "retention",
+            Work::Compact(..) => "compact",
+            Work::Expire(_) => "expire_snapshots",
+            Work::Cleanup(..) => "cleanup",
+            Work::Fsck(_) => FSCK,
+            Work::Move(_) | Work::Settle => "move",
+            Work::Plan(_) | Work::Drop(_) | Work::PlanDrop(_) => "apply_storage_policy",
         }
     }
 
-    const fn table(&self) -> Option<&TableName> {
-        match self {
-            Self::Retain(table) | Self::Compact(table, _) => Some(table),
-            Self::Flush | Self::Expire(_) | Self::Cleanup(..) | Self::Fsck(_) => None,
+    fn table(&self) -> Option<&TableName> {
+        match &self.work {
+            Work::Retain(table) | Work::Compact(table, _) => Some(table),
+            Work::Move(transfer) | Work::Plan(transfer) => Some(&transfer.partition.table),
+            Work::Drop(partition) | Work::PlanDrop(partition) => Some(&partition.table),
+            Work::Flush | Work::Expire(_) | Work::Cleanup(..) | Work::Fsck(_) | Work::Settle => None,
         }
     }
 
     /// Does it. Blocks.
     fn run(&self, lake: &Arc<Lake>, stop: &Stop) -> Result<Done> {
-        match self {
-            Self::Flush => Err(Error::internal("a flush does not run beside other steps")),
-            Self::Retain(table) => retain(lake, table),
-            Self::Compact(table, zeal) => compact(lake, table, *zeal, stop),
-            Self::Expire(older_than) => expire(lake, *older_than),
-            Self::Cleanup(older_than, orphans) => cleanup(lake, *older_than, *orphans, stop),
-            Self::Fsck(repair) => fsck::step(lake, *repair),
+        let volume = &self.volume;
+        match &self.work {
+            Work::Flush => Err(Error::internal("a flush does not run beside other steps")),
+            Work::Retain(table) => retain(lake, volume, table),
+            Work::Compact(table, zeal) => compact(lake, volume, table, *zeal, stop),
+            Work::Expire(older_than) => expire(lake, volume, *older_than),
+            Work::Cleanup(older_than, orphans) => cleanup(lake, volume, *older_than, *orphans, stop),
+            Work::Fsck(repair) => fsck::step(lake, *repair),
+            Work::Move(transfer) => transfer.run(lake, stop),
+            Work::Plan(transfer) => transfer.plan(lake),
+            Work::Drop(partition) => partition.drop_rows(lake, volume),
+            Work::PlanDrop(partition) => partition.plan_drop(lake, volume),
+            Work::Settle => tiers::settle(lake),
         }
     }
 }
@@ -160,6 +205,10 @@ impl Stop {
     }
 }
 
+fn no_table(name: &str) -> Error {
+    Error::not_found(format!("table {name} does not exist")).with_reason(reason::UNDEFINED_TABLE)
+}
+
 /// Ends the step when it is dropped.
 struct GiveUp(Arc<AtomicBool>);
 
@@ -181,6 +230,9 @@ impl Lake {
             return Err(Error::unsupported(
                 "this node only reads the lake: the process that writes it maintains it",
             ));
+        }
+        if !matches!(task, MaintenanceTask::Flush) {
+            self.settle_moves().await;
         }
         let steps = self.steps_of(task).await?;
         let mut told = Vec::with_capacity(steps.len());
@@ -208,79 +260,146 @@ impl Lake {
     }
 
     async fn steps_of(self: &Arc<Self>, task: &MaintenanceTask) -> Result<Vec<Step>> {
+        let each = |work: &dyn Fn() -> Work| -> Vec<Step> {
+            self.volumes.iter().map(|volume| Step::new(Arc::clone(volume), work())).collect()
+        };
         Ok(match task {
-            MaintenanceTask::Flush => vec![Step::Flush],
+            MaintenanceTask::Flush => vec![self.flush_first()],
             MaintenanceTask::Compact { table, volume } => {
-                self.known_volume(volume.as_deref())?;
-                let tables = self.tables_named(table.as_deref()).await?;
-                tables.into_iter().map(|table| Step::Compact(table, Zeal::All)).collect()
+                let volume = volume.as_deref().map(|name| self.volume_named(name)).transpose()?;
+                let mut steps =
+                    self.for_tables(table.as_deref(), |table| Work::Compact(table, Zeal::All)).await?;
+                steps.retain(|step| volume.is_none_or(|volume| Arc::ptr_eq(volume, &step.volume)));
+                steps
             }
-            MaintenanceTask::ExpireSnapshots { older_than } => vec![Step::Expire(*older_than)],
-            MaintenanceTask::Cleanup { older_than } => vec![Step::Cleanup(*older_than, Orphans::AsOld)],
-            MaintenanceTask::Fsck { repair } => vec![Step::Fsck(*repair)],
-            MaintenanceTask::Retention => {
-                self.tables_named(None).await?.into_iter().map(Step::Retain).collect()
+            MaintenanceTask::ExpireSnapshots { older_than } => each(&|| Work::Expire(*older_than)),
+            MaintenanceTask::Cleanup { older_than } => each(&|| Work::Cleanup(*older_than, Orphans::AsOld)),
+            MaintenanceTask::Fsck { repair } => {
+                vec![Step::new(Arc::clone(&self.volume), Work::Fsck(*repair))]
+            }
+            MaintenanceTask::Retention => self.for_tables(None, Work::Retain).await?,
+            MaintenanceTask::ApplyStoragePolicy { dry_run } => self.policy_steps(*dry_run).await?,
+            MaintenanceTask::Move { table, date, from_volume, to_volume } => {
+                let (from, to) = (self.volume_named(from_volume)?, self.volume_named(to_volume)?);
+                let table = self.one_table(table).await?;
+                let partition = Partition::new(table, date)?;
+                let transfer = Transfer::new(partition, from, to)?;
+                vec![Step::new(Arc::clone(from), Work::Move(Arc::new(transfer)))]
             }
             MaintenanceTask::Vacuum { expire_older_than } => {
-                let tables = self.tables_named(None).await?;
-                let compact = tables.iter().cloned().map(|table| Step::Compact(table, Zeal::All));
-                let mut steps = vec![Step::Flush];
-                steps.extend(tables.iter().cloned().map(Step::Retain));
-                steps.extend(compact);
-                steps.push(Step::Expire(*expire_older_than));
-                steps.push(Step::Cleanup(*expire_older_than, Orphans::OnlyOld));
+                let mut steps = vec![self.flush_first()];
+                steps.extend(self.for_tables(None, Work::Retain).await?);
+                steps.extend(self.for_tables(None, |table| Work::Compact(table, Zeal::All)).await?);
+                steps.extend(each(&|| Work::Expire(*expire_older_than)));
+                steps.extend(each(&|| Work::Cleanup(*expire_older_than, Orphans::OnlyOld)));
                 steps
             }
         })
     }
 
-    fn known_volume(&self, name: Option<&str>) -> Result<()> {
-        match name {
-            Some(name) if name != self.volume.name => Err(Error::not_found(format!(
-                "volume {name} does not exist; there are: {}",
-                self.volumes().join(", ")
-            ))),
-            _ => Ok(()),
-        }
+    fn flush_first(&self) -> Step {
+        Step::new(Arc::clone(&self.volume), Work::Flush)
     }
 
-    /// The table of this name, or all.
-    async fn tables_named(self: &Arc<Self>, name: Option<&str>) -> Result<Vec<TableName>> {
+    /// What the storage policy says of the lake as it is.
+    async fn policy_steps(self: &Arc<Self>, dry_run: bool) -> Result<Vec<Step>> {
         let lake = Arc::clone(self);
-        let tables = blocking("listing tables", move || lake.volume.catalog.tables()).await?;
+        let planned = blocking("planning moves", move || tiers::plan(&lake)).await?;
+        let step = |planned: Planned| match planned {
+            Planned::Move(transfer) => {
+                let (volume, transfer) = (Arc::clone(&transfer.from), Arc::new(transfer));
+                Step::new(volume, if dry_run { Work::Plan(transfer) } else { Work::Move(transfer) })
+            }
+            Planned::Drop(volume, partition) => {
+                let partition = Arc::new(partition);
+                Step::new(volume, if dry_run { Work::PlanDrop(partition) } else { Work::Drop(partition) })
+            }
+        };
+        Ok(planned.into_iter().map(step).collect())
+    }
+
+    fn volume_named(&self, name: &str) -> Result<&Arc<Volume>> {
+        self.volumes.iter().find(|volume| volume.name == name).ok_or_else(|| {
+            Error::not_found(format!(
+                "volume {name} does not exist; there are: {}",
+                self.volumes().join(", ")
+            ))
+        })
+    }
+
+    /// The only table of this name.
+    async fn one_table(self: &Arc<Self>, name: &str) -> Result<TableName> {
+        let tables = self.tables_named(Some(name)).await?;
+        tables.into_iter().next().map(|(_, table)| table).ok_or_else(|| no_table(name))
+    }
+
+    /// A step for the table of this name, or for each, in every volume that has it.
+    async fn for_tables(
+        self: &Arc<Self>,
+        name: Option<&str>,
+        work: impl Fn(TableName) -> Work,
+    ) -> Result<Vec<Step>> {
+        let tables = self.tables_named(name).await?;
+        Ok(tables.into_iter().map(|(volume, table)| Step::new(volume, work(table))).collect())
+    }
+
+    /// The table of this name, or all, in every volume that has it.
+    async fn tables_named(self: &Arc<Self>, name: Option<&str>) -> Result<Vec<(Arc<Volume>, TableName)>> {
+        let lake = Arc::clone(self);
+        let list = move || {
+            let mut tables = Vec::new();
+            for volume in &lake.volumes {
+                let of_volume = volume.catalog.tables()?;
+                tables.extend(of_volume.into_iter().map(|table| (Arc::clone(volume), table)));
+            }
+            Ok(tables)
+        };
+        let tables = blocking("listing tables", list).await?;
         let Some(name) = name else { return Ok(tables) };
-        let is_named = |table: &TableName| {
+        let is_named = |(_, table): &(Arc<Volume>, TableName)| {
             table.to_string().eq_ignore_ascii_case(name)
                 || table.schema == MAIN && table.name.eq_ignore_ascii_case(name)
         };
-        let found: Vec<TableName> = tables.into_iter().filter(is_named).collect();
+        let found: Vec<_> = tables.into_iter().filter(is_named).collect();
         match found.is_empty() {
-            true => {
-                Err(Error::not_found(format!("table {name} does not exist"))
-                    .with_reason(reason::UNDEFINED_TABLE))
-            }
+            true => Err(no_table(name)),
             false => Ok(found),
         }
     }
 
     /// Takes one step; none if a step of this kind has nothing to do with the lake as it is.
     async fn take(self: &Arc<Self>, step: Step, listing: Listing) -> Option<MaintenanceStep> {
-        if let Step::Retain(table) = &step
+        if let Work::Retain(table) = &step.work
             && self.rows_kept_since(table).is_none()
         {
             return None;
         }
-        let catalog = format!("{}_{}", self.name(), self.volume.name);
+        let catalog = step.volume.catalog_name.clone();
         let table = step.table().map(ToString::to_string);
         let running = self.maintenance.steps.begin(self.clock(), step.task(), catalog, table);
-        let outcome = match step {
-            Step::Flush => self.flush_step().await,
-            other => self.run_alone(other).await,
+        let outcome = match step.work {
+            Work::Flush => self.flush_step().await,
+            _ => self.run_alone(step).await,
         };
         if let Err(error) = &outcome {
             tracing::warn!(%error, "a step of maintenance failed");
         }
         running.end(outcome, listing)
+    }
+
+    /// Ends the moves that were begun before and did not end.
+    pub(crate) async fn settle_moves(self: &Arc<Self>) {
+        if self.volumes.len() > 1 {
+            let step = Step::new(Arc::clone(&self.volume), Work::Settle);
+            self.take(step, Listing::IfSomethingWasDone).await;
+        }
+    }
+
+    /// The files of a volume whose rows another one shows.
+    pub(crate) fn hidden_files(&self, volume: &Arc<Volume>) -> Result<Hidden> {
+        let hidden = Heads::of(&self.volumes)?.hidden;
+        let own = self.volumes.iter().zip(hidden).find(|(other, _)| Arc::ptr_eq(other, volume));
+        Ok(own.map(|(_, hidden)| hidden).unwrap_or_default())
     }
 
     async fn flush_step(self: &Arc<Self>) -> Result<Done> {

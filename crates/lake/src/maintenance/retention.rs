@@ -21,21 +21,24 @@ use crate::lake::Lake;
 use crate::new_file::parquet_error;
 use crate::statistics::{TIMESTAMP, time_of};
 use crate::user_tables::{DeleteFiles, Guard, NewFiles, hidden_places, open, remove_all};
+use crate::volume::Volume;
 
 /// Removes the rows of a table that are too old. Blocks.
-pub(super) fn retain(lake: &Arc<Lake>, table: &TableName) -> Result<Done> {
+pub(super) fn retain(lake: &Arc<Lake>, volume: &Arc<Volume>, table: &TableName) -> Result<Done> {
     let Some(limit) = lake.rows_kept_since(table) else { return Ok(Done::default()) };
     let mut attempt = 1;
     loop {
-        match retain_once(lake, table, limit) {
+        match retain_once(lake, volume, table, limit) {
             Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => attempt += 1,
             other => return other,
         }
     }
 }
 
-fn retain_once(lake: &Arc<Lake>, table: &TableName, limit: Micros) -> Result<Done> {
-    let Some(live) = lake.volume.catalog.live_files(table, TIMESTAMP)? else { return Ok(Done::default()) };
+fn retain_once(lake: &Arc<Lake>, volume: &Arc<Volume>, table: &TableName, limit: Micros) -> Result<Done> {
+    let Some(mut live) = volume.catalog.live_files(table, TIMESTAMP)? else { return Ok(Done::default()) };
+    let hidden = lake.hidden_files(volume)?;
+    live.files.retain(|file| !hidden.contains(&file.id));
     let (old, rest): (Vec<&LiveFile>, Vec<&LiveFile>) =
         live.files.iter().partition(|file| time_bounds(file).is_some_and(|(_, newest)| newest < limit));
     let border: Vec<&LiveFile> =
@@ -43,13 +46,15 @@ fn retain_once(lake: &Arc<Lake>, table: &TableName, limit: Micros) -> Result<Don
     let mut done = Done::default();
     if !old.is_empty() {
         let ids: Vec<i64> = old.iter().map(|file| file.id).collect();
-        lake.volume.catalog.end_files(table, &ids, &about())?;
+        volume.catalog.end_files(table, &ids, &about())?;
         done.files_in = old.len() as u64;
         done.rows = old.iter().map(|file| count(file.rows - file.deleted_rows())).sum();
         done.bytes = old.iter().map(|file| count(file.bytes)).sum();
     }
     let dropped = done.rows;
-    let deleted = hide_old_rows(lake, table, &live, &border, limit)?;
+    // A file in a bucket goes when all its rows are old: it is not copied to hide some.
+    let border = if volume.remote.is_some() { Vec::new() } else { border };
+    let deleted = hide_old_rows(volume, table, &live, &border, limit)?;
     done.rows += deleted;
     let before = DateTime::from_timestamp_micros(limit).map_or_else(String::new, |time| time.to_rfc3339());
     done.message = format!(
@@ -75,7 +80,7 @@ fn time_bounds(file: &LiveFile) -> Option<(Micros, Micros)> {
 
 /// Hides the rows before `limit` of files that have younger ones too; gives their number.
 fn hide_old_rows(
-    lake: &Arc<Lake>,
+    volume: &Arc<Volume>,
     table: &TableName,
     live: &LiveFiles,
     border: &[&LiveFile],
@@ -84,7 +89,6 @@ fn hide_old_rows(
     if border.is_empty() {
         return Ok(0);
     }
-    let volume = &lake.volume;
     let stored = volume.runtime.block_on(volume.table(live.snapshot, &table.schema, &table.name))?;
     let Some(stored) = stored else { return Ok(0) };
     let Some(column) = stored.schema().index_of(TIMESTAMP).ok() else { return Ok(0) };

@@ -180,8 +180,21 @@ impl Lake {
         Ok((blocking("reading the catalog", make).await?, Arc::new(Schema::new(fields))))
     }
 
+    /// Says no where the files of user tables would lie in a bucket.
+    fn expect_directory(&self, table: &TableName) -> Result<()> {
+        match &self.volume.remote {
+            None => Ok(()),
+            Some(remote) => Err(Error::unsupported(format!(
+                "table {table} can't be written: user tables lie in the first volume, {}, whose files are in {}; make a \
+                 volume on a local disk the first one",
+                self.volume.name, remote.url
+            ))),
+        }
+    }
+
     /// What new files of the table are to be.
     fn file_spec(&self, target: &AppendTarget, schema: SchemaRef) -> Result<FileSpec> {
+        self.expect_directory(&target.table)?;
         if target.partition.is_some() {
             return Err(Error::unsupported(format!(
                 "table {} is partitioned, and DuckDB only adds rows to such tables: reset its partitioning first",

@@ -23,7 +23,7 @@ use super::positions::TableFiles;
 use super::{Author, Rows};
 use crate::cut::Cut;
 use crate::lake::{Lake, blocking};
-use crate::table::{LakeTable, ROW_ID, Shows};
+use crate::table::{LakeTable, Part, ROW_ID, Shows};
 use crate::volume::from_ducklake;
 
 /// How rows that are there change. The batches hold what is needed, with [`Lake::ROW_ID`] as last column.
@@ -50,7 +50,8 @@ impl Lake {
     ) -> Result<Arc<dyn TableProvider>> {
         let stored = self.stored(table, cut.snapshot()).await?;
         let shows = Shows::FilesWithRowIds;
-        Ok(Arc::new(LakeTable::new(Arc::clone(self), &table.schema, &table.name, shows, Some(stored))))
+        let part = Part { index: 0, volume: Arc::clone(&self.volume), stored: Some(stored) };
+        Ok(Arc::new(LakeTable::new(Arc::clone(self), table.clone(), shows, vec![part])))
     }
 
     /// Puts rows that another program keeps in the catalog into files, where rows can be changed.
@@ -89,6 +90,7 @@ impl Lake {
         rows: Rows,
         author: &Author,
     ) -> Result<u64> {
+        self.expect_directory(table)?;
         let stored = self.stored(table, cut.snapshot()).await?;
         let target = self.target(table, &stored.schema()).await?.based_on(cut.snapshot());
         let (guard, write) = (Guard::default(), self.volume.writes.begin());

@@ -24,11 +24,8 @@ use pintail_types::{ManualClock, Result, TelemetryTable};
 const ENOUGH: u64 = 5000;
 
 async fn open(directory: &Path) -> Result<Arc<Lake>> {
-    let options = LakeOptions {
-        flush_interval: Duration::from_secs(3600),
-        override_data_path: true,
-        ..LakeOptions::at(directory)
-    };
+    let mut options = LakeOptions { flush_interval: Duration::from_secs(3600), ..LakeOptions::at(directory) };
+    options.volumes[0].override_data_path = true;
     Lake::open(options, Arc::new(ManualClock::at(TEN_O_CLOCK))).await
 }
 
@@ -63,7 +60,8 @@ async fn seen(lake: &Arc<Lake>) -> BTreeSet<u64> {
 
 fn assert_sound(lake: &Lake, directory: &Path) {
     let options = LakeOptions::at(directory);
-    let place = FsckPlace { data_path: Some(options.data_path), journal_path: options.journal.path };
+    let place =
+        FsckPlace { data_path: Some(directory.join("parquet")), journal_path: Some(options.journal.path) };
     let findings = fsck(lake.catalog(), &place).unwrap();
     let errors: Vec<_> = findings.iter().filter(|finding| finding.is_error()).collect();
     assert!(errors.is_empty(), "{errors:#?}");

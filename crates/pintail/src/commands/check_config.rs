@@ -28,13 +28,20 @@ pub(crate) fn run(arguments: &CheckConfig) -> Result<ExitCode> {
         .as_ref()
         .map_or_else(|| "defaults (no file)".to_owned(), |path| path.display().to_string());
     if arguments.json {
+        let volumes: Vec<_> = place
+            .volumes
+            .iter()
+            .map(|volume| {
+                json!({"name": volume.name, "catalog_path": volume.catalog_path, "data_path": volume.data_path()})
+            })
+            .collect();
         output::json(&json!({
             "valid": true,
             "file": file,
             "served": loaded.refusals.is_empty(),
             "refusals": loaded.refusals,
             "warnings": loaded.warnings,
-            "lake": {"name": place.lake_name, "catalog_path": place.catalog_path, "data_path": place.data_path},
+            "lake": {"name": place.lake_name, "volumes": volumes},
             "limits": {
                 "cores": derived.cores,
                 "memory_bytes": derived.memory_bytes,
@@ -47,12 +54,15 @@ pub(crate) fn run(arguments: &CheckConfig) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     output::line(format!("{file}: valid"))?;
-    output::line(format!(
-        "lake: {} with catalog {} and data in {}",
-        place.lake_name,
-        place.catalog_path.display(),
-        place.data_path.display()
-    ))?;
+    output::line(format!("lake: {}", place.lake_name))?;
+    for volume in &place.volumes {
+        output::line(format!(
+            "volume: {} with catalog {} and data in {}",
+            volume.name,
+            volume.catalog_path.display(),
+            volume.data_path()
+        ))?;
+    }
     output::line(format!("limits: {}", derived.describe(&loaded.config)))?;
     for warning in &loaded.warnings {
         output::line(format!("warning: {warning}"))?;

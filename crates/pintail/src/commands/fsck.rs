@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use pintail_ducklake::Catalog;
-use pintail_lake::{Finding, FsckPlace, fsck, fsck_and_repair, journal, summary};
+use pintail_lake::{FilePlace, Finding, FsckPlace, fsck, fsck_and_repair, journal, summary};
 use pintail_types::{Clock, ErrorKind, Result, SystemClock};
 use serde_json::json;
 
@@ -17,26 +17,42 @@ use crate::output;
 /// Problems that are left make the exit code 1.
 pub(super) fn run(command: &Lake, lake: &MaintainedLake, repair: bool) -> Result<ExitCode> {
     let config = config::load(lake.place.config.as_deref())?.config;
-    let (place, options) = existing(&config)?;
+    let (_, volumes) = existing(&config)?;
     let journal_path = config.derived().journal_path;
-    let at = FsckPlace { data_path: Some(place.data_path.clone()), journal_path: journal_path.clone() };
-    let mut findings = if repair {
-        std::fs::create_dir_all(&journal_path).map_err(|error| {
-            pintail_types::Error::unavailable(format!("{}: {error}", journal_path.display()))
-        })?;
-        // Whoever writes the lake holds this lock.
-        let _lock = match journal::lock_directory(&journal_path) {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                return maintain::by_its_server(command, lake, error);
+    let _lock = match repair {
+        false => None,
+        true => {
+            std::fs::create_dir_all(&journal_path).map_err(|error| {
+                pintail_types::Error::unavailable(format!("{}: {error}", journal_path.display()))
+            })?;
+            // Whoever writes the lake holds this lock.
+            match journal::lock_directory(&journal_path) {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    return maintain::by_its_server(command, lake, error);
+                }
+                other => Some(other?),
             }
-            other => other?,
-        };
-        fsck_and_repair(&Catalog::open_for_repair(&place.catalog_path, &options)?, &at, SystemClock.now())?
-    } else {
-        fsck(&Catalog::open_for_check(&place.catalog_path, &options)?, &at)?
+        }
     };
-    if !Path::new(&place.data_path).is_dir() && !findings.is_empty() {
-        findings.insert(0, missing_directory(&place.data_path));
+    let mut findings = Vec::new();
+    for (index, (place, options)) in volumes.iter().enumerate() {
+        let directory = match &place.files {
+            FilePlace::Directory(directory) => Some(directory),
+            FilePlace::Bucket { .. } => None,
+        };
+        // The journal goes with the first volume.
+        let journal_path = (index == 0).then(|| journal_path.clone());
+        let at = FsckPlace { data_path: directory.cloned(), journal_path };
+        let found = match repair {
+            true => {
+                let catalog = Catalog::open_for_repair(&place.catalog_path, options)?;
+                fsck_and_repair(&catalog, &at, SystemClock.now())?
+            }
+            false => fsck(&Catalog::open_for_check(&place.catalog_path, options)?, &at)?,
+        };
+        let missing = directory.filter(|directory| !directory.is_dir() && !found.is_empty());
+        findings.extend(missing.map(|directory| missing_directory(directory)));
+        findings.extend(found);
     }
     tell(&findings, lake.place.json)
 }

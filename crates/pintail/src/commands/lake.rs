@@ -26,28 +26,46 @@ pub(crate) fn run(command: &Lake) -> Result<ExitCode> {
         | Lake::Expire { lake, .. }
         | Lake::Cleanup { lake, .. }
         | Lake::Retention { lake }
+        | Lake::Move { lake, .. }
+        | Lake::ApplyStoragePolicy { lake, .. }
         | Lake::Vacuum { lake, .. } => maintain::run(command, lake),
     }
 }
 
-/// The catalog, which must exist.
-fn open(arguments: &LakePlace) -> Result<(Catalog, config::LakePlace)> {
-    let loaded = config::load(arguments.config.as_deref())?;
-    let (place, options) = existing(&loaded.config)?;
-    Ok((Catalog::open_read_only(&place.catalog_path, &options)?, place))
+/// A volume and its catalog.
+struct OpenVolume {
+    place: config::VolumePlace,
+    catalog: Catalog,
 }
 
-/// Where the catalog of a configuration is, and how to open it.
-pub(super) fn existing(config: &Config) -> Result<(config::LakePlace, CatalogOptions)> {
+/// The name of the lake and its volumes, whose catalogs must exist.
+fn open(arguments: &LakePlace) -> Result<(String, Vec<OpenVolume>)> {
+    let loaded = config::load(arguments.config.as_deref())?;
+    let (lake, existing) = existing(&loaded.config)?;
+    let open = |(place, options): (config::VolumePlace, CatalogOptions)| -> Result<OpenVolume> {
+        let catalog = Catalog::open_read_only(&place.catalog_path, &options)?;
+        Ok(OpenVolume { place, catalog })
+    };
+    Ok((lake, existing.into_iter().map(open).collect::<Result<_>>()?))
+}
+
+/// The name of the lake of a configuration, and where the catalogs of its volumes are and how to open them.
+pub(super) fn existing(config: &Config) -> Result<(String, Vec<(config::VolumePlace, CatalogOptions)>)> {
     let place = config.lake_place()?;
-    if let Some(refusal) = place.refusal {
-        return Err(Error::unsupported(refusal));
-    }
+    let volumes = place.volumes.into_iter().map(existing_volume).collect::<Result<_>>()?;
+    Ok((place.lake_name, volumes))
+}
+
+fn existing_volume(place: config::VolumePlace) -> Result<(config::VolumePlace, CatalogOptions)> {
     if !place.catalog_path.is_file() {
-        return Err(Error::not_found(format!("no catalog at {}", place.catalog_path.display())));
+        return Err(Error::not_found(format!(
+            "volume {}: no catalog at {}",
+            place.name,
+            place.catalog_path.display()
+        )));
     }
     let options = CatalogOptions {
-        data_path: format!("{}/", place.data_path.display().to_string().trim_end_matches('/')),
+        data_path: format!("{}/", place.data_path().trim_end_matches('/')),
         create: false,
         override_data_path: place.override_data_path,
         busy_timeout: BUSY_TIMEOUT,
@@ -56,69 +74,77 @@ pub(super) fn existing(config: &Config) -> Result<(config::LakePlace, CatalogOpt
 }
 
 fn info(arguments: &LakePlace) -> Result<ExitCode> {
-    let (catalog, place) = open(arguments)?;
-    let head = catalog.head("")?;
-    let tables = catalog.statistics("main")?;
+    let (lake, volumes) = open(arguments)?;
     if arguments.json {
-        let described: Vec<_> = tables
-            .iter()
-            .map(|table| json!({"name": table.name, "files": table.files, "rows": table.rows, "bytes": table.bytes}))
-            .collect();
-        output::json(&json!({
-            "lake": place.lake_name,
-            "catalog_path": place.catalog_path,
-            "data_path": place.data_path,
-            "snapshot": head.snapshot.0,
-            "schema_version": head.schema_version,
-            "tables": described,
-        }))?;
+        let described = volumes.iter().map(described).collect::<Result<Vec<_>>>()?;
+        output::json(&json!({"lake": lake, "volumes": described}))?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(format!(
-        "{}: snapshot {}, catalog {}, data in {}",
-        place.lake_name,
-        head.snapshot,
-        place.catalog_path.display(),
-        place.data_path.display()
-    ))?;
-    output::line(format!("{:<28} {:>10} {:>14} {:>16}", "table", "files", "rows", "bytes"))?;
-    for table in &tables {
+    for OpenVolume { place, catalog } in &volumes {
         output::line(format!(
-            "{:<28} {:>10} {:>14} {:>16}",
-            table.name, table.files, table.rows, table.bytes
+            "{lake}_{}: snapshot {}, catalog {}, data in {}",
+            place.name,
+            catalog.head("")?.snapshot,
+            place.catalog_path.display(),
+            place.data_path()
         ))?;
+        output::line(format!("{:<28} {:>10} {:>14} {:>16}", "table", "files", "rows", "bytes"))?;
+        for table in &catalog.statistics("main")? {
+            output::line(format!(
+                "{:<28} {:>10} {:>14} {:>16}",
+                table.name, table.files, table.rows, table.bytes
+            ))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn described(OpenVolume { place, catalog }: &OpenVolume) -> Result<serde_json::Value> {
+    let head = catalog.head("")?;
+    let tables: Vec<_> = catalog
+        .statistics("main")?
+        .iter()
+        .map(|table| json!({"name": table.name, "files": table.files, "rows": table.rows, "bytes": table.bytes}))
+        .collect();
+    Ok(json!({
+        "name": place.name,
+        "catalog_path": place.catalog_path,
+        "data_path": place.data_path(),
+        "snapshot": head.snapshot.0,
+        "schema_version": head.schema_version,
+        "tables": tables,
+    }))
+}
+
 fn snapshots(arguments: &LakePlace) -> Result<ExitCode> {
-    let (catalog, _) = open(arguments)?;
-    let snapshots = catalog.snapshots()?;
-    if arguments.json {
-        let described: Vec<_> = snapshots
-            .iter()
-            .map(|snapshot| {
-                json!({
+    let (lake, volumes) = open(arguments)?;
+    let mut described = Vec::new();
+    for OpenVolume { place, catalog } in &volumes {
+        for snapshot in catalog.snapshots()? {
+            if arguments.json {
+                described.push(json!({
+                    "catalog": format!("{lake}_{}", place.name),
                     "snapshot_id": snapshot.id.0,
                     "committed_at": snapshot.time,
                     "schema_version": snapshot.schema_version,
                     "author": snapshot.author,
                     "message": snapshot.message,
                     "changes": snapshot.changes,
-                })
-            })
-            .collect();
-        output::json(&json!(described))?;
-        return Ok(ExitCode::SUCCESS);
+                }));
+                continue;
+            }
+            output::line(format!(
+                "{lake}_{}  {:>8}  {}  {}{}",
+                place.name,
+                snapshot.id,
+                snapshot.time,
+                snapshot.changes.as_deref().unwrap_or(""),
+                snapshot.message.as_ref().map_or_else(String::new, |message| format!("  ({message})"))
+            ))?;
+        }
     }
-    for snapshot in &snapshots {
-        output::line(format!(
-            "{:>8}  {}  {}{}",
-            snapshot.id,
-            snapshot.time,
-            snapshot.changes.as_deref().unwrap_or(""),
-            snapshot.message.as_ref().map_or_else(String::new, |message| format!("  ({message})"))
-        ))?;
+    if arguments.json {
+        output::json(&json!(described))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `pintail lake compact|expire|cleanup|retention|vacuum`: through the running server, or as the only writer.
+//! `pintail lake compact|expire|cleanup|retention|move|apply-storage-policy|vacuum`: through the running server, or as the only writer.
 
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
@@ -84,6 +84,20 @@ impl Order {
             Lake::Fsck { repair, .. } => {
                 arguments.push(("repair", repair.to_string()));
                 ("fsck", MaintenanceTask::Fsck { repair: *repair })
+            }
+            Lake::Move { table, date, from, to, .. } => {
+                let [table, date, from_volume, to_volume] = [table, date, from, to].map(Clone::clone);
+                arguments.extend([
+                    ("table", table.clone()),
+                    ("date", date.clone()),
+                    ("from_volume", from_volume.clone()),
+                    ("to_volume", to_volume.clone()),
+                ]);
+                ("move", MaintenanceTask::Move { table, date, from_volume, to_volume })
+            }
+            Lake::ApplyStoragePolicy { dry_run, .. } => {
+                arguments.push(("dry_run", dry_run.to_string()));
+                ("apply_storage_policy", MaintenanceTask::ApplyStoragePolicy { dry_run: *dry_run })
             }
             Lake::Retention { .. } | Lake::Info(_) | Lake::Snapshots(_) => {
                 ("retention", MaintenanceTask::Retention)

@@ -1,11 +1,14 @@
 //! What a well-formed configuration still gets wrong, and what of it this version does not serve.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use pintail_capture::MAX_DECOMPRESSED_BYTES;
 use pintail_identity::check_binding;
+use pintail_lake::FilePlace;
 use serde_json::Value;
 
+use super::resolve::{VIRTUAL_HOSTED, VolumePlace};
 use super::{Config, storage};
 
 /// What was found, by weight.
@@ -57,10 +60,9 @@ const NOT_SERVED: &[(&str, Weight)] = &[
     ("storage.ducklake.flush_queue", Weight::Warning),
     ("storage.ducklake.data_inlining_row_limit", Weight::Warning),
     ("storage.ducklake.tuning", Weight::Warning),
-    ("storage.ducklake.s3", Weight::Warning),
-    ("storage.ducklake.azure", Weight::Warning),
     ("storage.ducklake.compaction.engine", Weight::NoEffect),
-    ("storage.ducklake.storage_policy", Weight::Warning),
+    ("storage.ducklake.storage_policy.move_engine", Weight::NoEffect),
+    ("storage.ducklake.storage_policy.concurrent_moves", Weight::NoEffect),
     ("storage.ducklake.search", Weight::Warning),
     ("coordinator", Weight::Warning),
     ("semantic", Weight::Warning),
@@ -195,7 +197,50 @@ fn check_lake(config: &Config, findings: &mut Findings) {
     check_volumes("node.ducklake.volumes", &node.volumes, findings);
     match config.lake_place() {
         Err(error) => findings.errors.push(error.to_string()),
-        Ok(place) => findings.refusals.extend(place.refusal),
+        Ok(place) => check_places(&place.volumes, findings),
+    }
+    let factor = lake.storage_policy.move_factor;
+    if !factor.is_finite() || !(0.01..=1.0).contains(&factor) {
+        findings
+            .errors
+            .push("storage.ducklake.storage_policy.move_factor: must lie between 0.01 and 1".into());
+    }
+}
+
+/// Files of one volume must not lie among those of another: each deletes what its catalog does not know.
+fn check_places(volumes: &[VolumePlace], findings: &mut Findings) {
+    for (index, volume) in volumes.iter().enumerate() {
+        if let FilePlace::Bucket { bucket, .. } = &volume.files
+            && let Err(error) = bucket.check()
+        {
+            findings.errors.push(format!("volume '{}': {}", volume.name, error.message()));
+        }
+        for other in &volumes[..index] {
+            if volume.catalog_path == other.catalog_path {
+                findings.errors.push(format!(
+                    "volumes '{}' and '{}' have one catalog_path, {}: each needs a catalog of its own",
+                    other.name,
+                    volume.name,
+                    volume.catalog_path.display()
+                ));
+            }
+            let (one, two) = (volume.data_path(), other.data_path());
+            if Path::new(&one).starts_with(&two) || Path::new(&two).starts_with(&one) {
+                findings.errors.push(format!(
+                    "volumes '{}' and '{}' have paths one in the other, {two} and {one}: each needs a place of its own",
+                    other.name, volume.name
+                ));
+            }
+            if let (FilePlace::Bucket { bucket, .. }, FilePlace::Bucket { bucket: same, .. }) =
+                (&volume.files, &other.files)
+                && bucket.is_asked_otherwise(same)
+            {
+                findings.errors.push(format!(
+                    "volumes '{}' and '{}' lie in one bucket and have other keys or another endpoint for it",
+                    other.name, volume.name
+                ));
+            }
+        }
     }
 }
 
@@ -212,14 +257,32 @@ fn check_volumes(path: &str, volumes: &[storage::Volume], findings: &mut Finding
     for (index, volume) in volumes.iter().enumerate() {
         let path = format!("{path}.{index}");
         check_name(&format!("{path}.name"), &volume.name, findings);
-        if !matches!(volume.r#type.as_str(), "local" | "s3" | "azure") {
-            findings.errors.push(format!("{path}.type: '{}' is none of local, s3, azure", volume.r#type));
+        if !matches!(volume.r#type.as_str(), "local" | "s3" | "azure" | "gcs") {
+            findings
+                .errors
+                .push(format!("{path}.type: '{}' is none of local, s3, azure, gcs", volume.r#type));
+        }
+        if volume.r#type != "local" && !volume.path.contains("://") {
+            findings.errors.push(format!(
+                "{path}.path: '{}' is no URL, which type {} needs: s3://bucket/prefix, az://container/prefix or \
+                 gs://bucket/prefix",
+                volume.path, volume.r#type
+            ));
+        }
+        if !["", "path", VIRTUAL_HOSTED].contains(&volume.s3_url_style.as_str()) {
+            findings.errors.push(format!(
+                "{path}.s3_url_style: '{}' is neither path nor {VIRTUAL_HOSTED}",
+                volume.s3_url_style
+            ));
         }
         if volume.catalog_type != "sqlite" {
             findings.errors.push(format!(
                 "{path}.catalog_type: '{}' is not a catalog type; only sqlite is",
                 volume.catalog_type
             ));
+        }
+        if !volume.max_size_gb.is_finite() || volume.max_size_gb < 0.0 {
+            findings.errors.push(format!("{path}.max_size_gb: must be 0 or more"));
         }
         if volumes[..index].iter().any(|other| other.name == volume.name) {
             findings.errors.push(format!("{path}.name: '{}' is used twice", volume.name));

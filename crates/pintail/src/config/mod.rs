@@ -24,8 +24,8 @@ use serde_json::Value;
 
 pub(crate) use ingest::{Ingest, JournalSync};
 pub(crate) use other::{Identity, Log, Oidc, Prometheus, Token};
-pub(crate) use resolve::{LakePlace, address_of};
-pub(crate) use storage::{Compaction, Node, Storage};
+pub(crate) use resolve::{VolumePlace, address_of};
+pub(crate) use storage::{Compaction, Node, Storage, StoragePolicy};
 
 section::sections! {
     /// The whole configuration.

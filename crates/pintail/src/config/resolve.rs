@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pintail_lake::{BucketOptions, FilePlace};
 use pintail_types::{Error, Result};
 
 use super::{Config, storage::Volume};
@@ -15,21 +16,41 @@ const MEMORY_FLOOR: u64 = 256 << 20;
 /// Queries that run at once for each core, where no number is configured.
 const QUERIES_PER_CORE: usize = 8;
 
+/// The label of the volume of a lake that names none.
+const DEFAULT_VOLUME: &str = "default";
+/// The catalog of a lake that names no volumes.
+const OLD_CATALOG: &str = "homer_catalog.sqlite";
+/// The `url_style` that has the bucket in the host's name, as DuckDB calls it.
+pub(super) const VIRTUAL_HOSTED: &str = "vhost";
+/// What `max_size_gb` counts.
+const GIGABYTE: u64 = 1 << 30;
+
 /// Where the lake lies.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LakePlace {
     /// The lake's name: the catalog in SQL.
     pub(crate) lake_name: String,
-    /// The volume's label, `default` where none is named.
-    pub(crate) volume: String,
+    /// Its volumes, hottest first; at least one.
+    pub(crate) volumes: Vec<VolumePlace>,
+}
+
+/// Where a volume lies, and what it keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VolumePlace {
+    /// Its label, `default` where none is named.
+    pub(crate) name: String,
     /// The SQLite file of the catalog.
     pub(crate) catalog_path: PathBuf,
-    /// The directory of the Parquet files.
-    pub(crate) data_path: PathBuf,
-    /// `data_path` may differ from the one that the catalog recorded.
+    /// Where the Parquet files lie.
+    pub(crate) files: FilePlace,
+    /// That may differ from the place that the catalog recorded.
     pub(crate) override_data_path: bool,
-    /// Why this version can't serve it.
-    pub(crate) refusal: Option<String>,
+    /// The lower, the hotter.
+    pub(crate) priority: i64,
+    /// Days after which rows leave it; 0 is never.
+    pub(crate) max_age_days: u64,
+    /// Bytes that it is to hold; 0 is no limit.
+    pub(crate) max_bytes: u64,
 }
 
 /// Limits that follow from the machine where the configuration says 0.
@@ -77,8 +98,7 @@ impl Config {
         let node_name = if node.lake_name.is_empty() { &storage.lake_name } else { &node.lake_name };
         if self.storage.enable && node_counts && node_given {
             agree("lake_name", &storage.lake_name, node_name)?;
-            agree("catalog_path", &from_storage[0].catalog_path, &from_node[0].catalog_path)?;
-            agree("data path", &from_storage[0].path, &from_node[0].path)?;
+            agree_on_volumes(&from_storage, &from_node)?;
         }
         let (lake_name, volumes) = if !self.storage.enable {
             (node_name, if node_given { from_node } else { from_storage })
@@ -87,16 +107,59 @@ impl Config {
         } else {
             (&storage.lake_name, from_storage)
         };
-        let refusal = refusal(&volumes);
-        let first = &volumes[0];
-        Ok(LakePlace {
-            lake_name: lake_name.clone(),
-            volume: first.name.clone(),
-            catalog_path: self.under_data_dir(&first.catalog_path, "homer_catalog.sqlite"),
-            data_path: self.under_data_dir(&first.path, "parquet"),
-            override_data_path: first.override_data_path,
-            refusal,
-        })
+        let places = volumes.iter().enumerate().map(|(index, volume)| self.volume_place(volume, index == 0));
+        Ok(LakePlace { lake_name: lake_name.clone(), volumes: places.collect() })
+    }
+
+    /// A volume with the paths that it has where none are configured.
+    fn volume_place(&self, volume: &Volume, is_first: bool) -> VolumePlace {
+        let of_volume = format!("homer_catalog_{}.sqlite", volume.name);
+        // A lake that got its volumes later: its old catalog is that of the hottest one.
+        let is_old = is_first && !Path::new(&self.data_dir).join(&of_volume).exists();
+        let is_old = is_old && Path::new(&self.data_dir).join(OLD_CATALOG).exists();
+        let catalog = if is_old || volume.name == DEFAULT_VOLUME { OLD_CATALOG } else { &of_volume };
+        let data = if is_first { "parquet".to_owned() } else { format!("parquet_{}", volume.name) };
+        VolumePlace {
+            name: volume.name.clone(),
+            catalog_path: self.under_data_dir(&volume.catalog_path, catalog),
+            files: match volume.path.contains("://") {
+                true => FilePlace::Bucket {
+                    bucket: self.bucket(volume),
+                    staging: Path::new(&self.data_dir).join("staging").join(&volume.name),
+                },
+                false => FilePlace::Directory(self.under_data_dir(&volume.path, &data)),
+            },
+            override_data_path: volume.override_data_path,
+            priority: volume.priority,
+            max_age_days: volume.max_data_age_days,
+            max_bytes: bytes_of(volume.max_size_gb),
+        }
+    }
+
+    /// The bucket of a volume; keys that it does not have are those of `storage.ducklake.s3` and `azure`.
+    fn bucket(&self, volume: &Volume) -> BucketOptions {
+        let (s3, azure) = (&self.storage.ducklake.s3, &self.storage.ducklake.azure);
+        let or = |own: &str, common: &str| if own.is_empty() { common.to_owned() } else { own.to_owned() };
+        let connection = or(&volume.azure_connection_string, &azure.connection_string);
+        let part = |name: &str| {
+            let parts = connection.split(';').filter_map(|part| part.split_once('='));
+            parts.clone().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+        };
+        let endpoint = match volume.path.starts_with("s3") {
+            true => or(&volume.s3_endpoint, &s3.endpoint),
+            false => or(&or(&volume.azure_endpoint, &azure.endpoint), part("BlobEndpoint")),
+        };
+        BucketOptions {
+            url: volume.path.clone(),
+            region: or(&volume.s3_region, &s3.region),
+            access_key_id: or(&volume.s3_access_key_id, &s3.access_key_id),
+            secret_access_key: or(&volume.s3_secret_access_key, &s3.secret_access_key),
+            endpoint,
+            use_ssl: volume.s3_use_ssl && s3.use_ssl,
+            virtual_hosted: or(&volume.s3_url_style, &s3.url_style) == VIRTUAL_HOSTED,
+            account_name: or(&or(&volume.azure_account_name, &azure.account_name), part("AccountName")),
+            account_key: or(&or(&volume.azure_account_key, &azure.account_key), part("AccountKey")),
+        }
     }
 
     /// The limits that hold on this machine.
@@ -135,6 +198,16 @@ impl Config {
     }
 }
 
+impl VolumePlace {
+    /// Where its files lie, for people.
+    pub(crate) fn data_path(&self) -> String {
+        match &self.files {
+            FilePlace::Directory(directory) => directory.display().to_string(),
+            FilePlace::Bucket { bucket, .. } => format!("{}/", bucket.url.trim_end_matches('/')),
+        }
+    }
+}
+
 impl Derived {
     /// One line for the log: every limit, and where it comes from.
     pub(crate) fn describe(&self, config: &Config) -> String {
@@ -167,9 +240,20 @@ fn in_words(limit: Option<Duration>) -> String {
     limit.map_or_else(|| "none".to_owned(), |limit| format!("{} s", limit.as_secs()))
 }
 
+/// Bytes of a number of GB, each of 2 to the 30th bytes.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the configuration check leaves only numbers that are not negative, and `as` keeps within the type"
+)]
+fn bytes_of(gigabytes: f64) -> u64 {
+    (gigabytes * GIGABYTE as f64) as u64
+}
+
 fn plain_volume(catalog_path: &str, path: &str) -> Volume {
     Volume {
-        name: "default".into(),
+        name: DEFAULT_VOLUME.into(),
         catalog_path: catalog_path.to_owned(),
         path: path.to_owned(),
         ..Volume::default()
@@ -192,21 +276,30 @@ fn agree(what: &str, storage: &str, node: &str) -> Result<()> {
     )))
 }
 
-/// Why rows would be missing or in the wrong place if these volumes were served.
-fn refusal(volumes: &[Volume]) -> Option<String> {
-    let remote = |volume: &&Volume| volume.r#type != "local" || volume.path.contains("://");
-    if let Some(volume) = volumes.iter().find(remote) {
-        return Some(format!(
-            "volume '{}': recognised, but object storage ({}) is not served by this version",
-            volume.name, volume.path
-        ));
+/// Node and storage must name the same volumes, whatever their order.
+fn agree_on_volumes(storage: &[Volume], node: &[Volume]) -> Result<()> {
+    if let [only] = storage
+        && only.catalog_path.is_empty()
+        && only.path.is_empty()
+    {
+        // Storage says nothing of its place: it takes the node's.
+        return Ok(());
     }
-    let second = volumes.get(1)?;
-    Some(format!(
-        "volume '{}': recognised, but more than one volume is not served by this version, and rows in it would be \
-         missing from answers",
-        second.name
-    ))
+    if let ([storage], [node]) = (storage, node) {
+        agree("catalog_path", &storage.catalog_path, &node.catalog_path)?;
+        return agree("data path", &storage.path, &node.path);
+    }
+    for one in storage {
+        let Some(other) = node.iter().find(|other| other.name == one.name) else {
+            return agree("volume", &one.name, "none of that name");
+        };
+        agree("catalog_path", &one.catalog_path, &other.catalog_path)?;
+        agree("data path", &one.path, &other.path)?;
+    }
+    match node.iter().find(|other| storage.iter().all(|one| one.name != other.name)) {
+        Some(other) => agree("volume", "none of that name", &other.name),
+        None => Ok(()),
+    }
 }
 
 /// The address that `host` means: an address, `localhost`, a resolvable name, or empty for all.

@@ -267,21 +267,83 @@ fn storage_and_node_agree_on_the_lake() {
         )
     };
     let place = read(&both("/a.sqlite")).unwrap().config.lake_place().unwrap();
-    assert_eq!(place.catalog_path, Path::new("/a.sqlite"));
-    assert_eq!(place.volume, "default");
+    assert_eq!(place.volumes[0].catalog_path, Path::new("/a.sqlite"));
+    assert_eq!(place.volumes[0].name, "default");
     assert!(refused(&both("/b.sqlite")).contains("different lakes"));
 
     let node_only =
         read(r#"{"node": {"enable": true, "ducklake": {"catalog_path": "/n.sqlite", "data_path": "/n"}}}"#);
-    assert_eq!(node_only.unwrap().config.lake_place().unwrap().catalog_path, Path::new("/n.sqlite"));
+    let place = node_only.unwrap().config.lake_place().unwrap();
+    assert_eq!(place.volumes[0].catalog_path, Path::new("/n.sqlite"));
 
     let volume = r#"{"storage": {"ducklake": {"storage_policy": {"enable": true, "volumes": [{"name": "hot", "path": "/p"}]}}}}"#;
-    assert_eq!(read(volume).unwrap().config.lake_place().unwrap().volume, "hot");
+    assert_eq!(read(volume).unwrap().config.lake_place().unwrap().volumes[0].name, "hot");
 
     let place = read(r#"{"data_dir": "/d"}"#).unwrap().config.lake_place().unwrap();
-    assert_eq!(place.catalog_path, Path::new("/d/homer_catalog.sqlite"));
-    assert_eq!(place.data_path, Path::new("/d/parquet"));
-    assert_eq!(place.refusal, None);
+    assert_eq!(place.volumes[0].catalog_path, Path::new("/d/homer_catalog.sqlite"));
+    assert_eq!(place.volumes[0].data_path(), "/d/parquet");
+}
+
+#[test]
+fn volumes_are_ordered_by_priority_and_have_places_of_their_own() {
+    let policy = |volumes: &str| {
+        format!(
+            r#"{{"data_dir": "/d", "storage": {{"ducklake": {{"storage_policy": {{"enable": true, "volumes": [{volumes}]}}}}}}}}"#
+        )
+    };
+    let loaded = read(&policy(
+        r#"{"name": "cold", "priority": 2, "path": "/cold"}, {"name": "hot", "priority": 1, "max_size_gb": 0.5, "max_data_age_days": 7}"#,
+    ));
+    let loaded = loaded.unwrap();
+    assert!(loaded.warnings.is_empty() && loaded.refusals.is_empty(), "{loaded:?}");
+    let place = loaded.config.lake_place().unwrap();
+    let places: Vec<_> = place
+        .volumes
+        .iter()
+        .map(|volume| (volume.name.as_str(), volume.catalog_path.as_path(), volume.data_path()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("hot", Path::new("/d/homer_catalog_hot.sqlite"), "/d/parquet".to_owned()),
+            ("cold", Path::new("/d/homer_catalog_cold.sqlite"), "/cold".to_owned()),
+        ]
+    );
+    assert_eq!((place.volumes[0].max_age_days, place.volumes[0].max_bytes), (7, 1 << 29));
+    for (volumes, wanted) in [
+        (r#"{"name": "a", "path": "/p"}, {"name": "b", "path": "/p/q"}"#, "paths one in the other"),
+        (r#"{"name": "a", "catalog_path": "/c"}, {"name": "b", "catalog_path": "/c"}"#, "one catalog_path"),
+        (r#"{"name": "a", "max_size_gb": -1}"#, "max_size_gb"),
+        (r#"{"name": "a"}, {"name": "a"}"#, "used twice"),
+    ] {
+        let message = refused(&policy(volumes));
+        assert!(message.contains(wanted), "{volumes}: {message}");
+    }
+    let node = |second: &str| {
+        format!(
+            r#"{{"storage": {{"ducklake": {{"storage_policy": {{"enable": true, "volumes": [
+                    {{"name": "hot", "path": "/h"}}, {{"name": "cold", "path": "/c"}}]}}}}}},
+                "node": {{"enable": true, "ducklake": {{"volumes": [{{"name": "cold", "path": "{second}"}}, {{"name": "hot", "path": "/h"}}]}}}}}}"#
+        )
+    };
+    assert_eq!(read(&node("/c/")).unwrap().config.lake_place().unwrap().volumes.len(), 2);
+    assert!(refused(&node("/other")).contains("different lakes"));
+}
+
+#[test]
+fn the_old_catalog_becomes_that_of_the_hottest_volume() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("homer_catalog.sqlite"), "").unwrap();
+    let text = format!(
+        r#"{{"data_dir": "{}", "storage": {{"ducklake": {{"storage_policy": {{"enable": true, "volumes": [
+            {{"name": "hot"}}, {{"name": "cold", "priority": 1}}]}}}}}}}}"#,
+        directory.path().display()
+    );
+    let place = read(&text).unwrap().config.lake_place().unwrap();
+    let catalogs: Vec<_> =
+        place.volumes.iter().map(|volume| volume.catalog_path.file_name().unwrap()).collect();
+    assert_eq!(catalogs, ["homer_catalog.sqlite", "homer_catalog_cold.sqlite"]);
+    assert_eq!(Path::new(&place.volumes[1].data_path()), directory.path().join("parquet_cold"));
 }
 
 /// The configurations that Homer's documents print: they load, and what is not served is said.
@@ -312,9 +374,9 @@ fn the_printed_configurations_load() {
         (grafana_node, true),
         (grafana_proxy, true),
         (one_volume, true),
-        (two_volumes, false),
+        (two_volumes, true),
         (local, true),
-        (remote, false),
+        (remote, true),
     ] {
         let loaded = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(loaded.refusals.is_empty(), served, "{text}: {:?}", loaded.refusals);

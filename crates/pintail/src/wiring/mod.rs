@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use pintail_capture::{Accounting, Capture};
 use pintail_engine::Engine;
-use pintail_lake::Lake;
+use pintail_lake::{FilePlace, Lake};
 use pintail_types::{Clock, Error, Result, SystemClock};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -276,14 +276,13 @@ fn create_directories(config: &Config) -> Result<()> {
     let derived = config.derived();
     let mut wanted = vec![derived.journal_path, derived.spill_path];
     if config.storage.enable {
-        wanted.push(place.data_path);
-        wanted.extend(
-            place
-                .catalog_path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .map(Path::to_path_buf),
-        );
+        for volume in place.volumes {
+            let parent = volume.catalog_path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            wanted.extend(parent.map(Path::to_path_buf));
+            if let FilePlace::Directory(directory) = volume.files {
+                wanted.push(directory);
+            }
+        }
     }
     for directory in wanted {
         pintail_lake::create_directories(&directory).map_err(|error| {

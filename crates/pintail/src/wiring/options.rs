@@ -7,12 +7,12 @@ use pintail_capture::{AuthKey, CaptureOptions, HepOptions, HttpOptions, SipOptio
 use pintail_engine::EngineOptions;
 use pintail_lake::{
     HotBufferOptions, JournalOptions, LakeOptions, MaintenanceOptions, MergeOptions, Retention,
-    RetentionUnit, SyncPolicy,
+    RetentionUnit, StoragePolicy, SyncPolicy, VolumeOptions,
 };
-use pintail_types::{Error, Result};
+use pintail_types::Result;
 
 use super::tls::ListenerTls;
-use crate::config::{self, Compaction, Config, JournalSync};
+use crate::config::{self, Compaction, Config, JournalSync, VolumePlace};
 
 /// As good as no time limit, and still a time that can be reckoned with.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -26,17 +26,12 @@ const HOMER_DEDUP_WINDOW: Duration = Duration::from_millis(500);
 /// `Unsupported` for places that this version can't serve.
 pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
     let place = config.lake_place()?;
-    if let Some(refusal) = place.refusal {
-        return Err(Error::unsupported(refusal));
-    }
     let storage = &config.storage.ducklake;
     let journal = &config.ingest.journal;
     Ok(LakeOptions {
         name: place.lake_name,
-        catalog_path: place.catalog_path,
-        data_path: place.data_path,
-        override_data_path: place.override_data_path,
-        volume: place.volume,
+        volumes: place.volumes.into_iter().map(volume).collect(),
+        policy: policy(&storage.storage_policy),
         read_only: !config.storage.enable,
         journal: JournalOptions {
             path: config.derived().journal_path,
@@ -57,6 +52,29 @@ pub(super) fn lake(config: &Config) -> Result<LakeOptions> {
         batch_size: size(storage.batch_size),
         maintenance: maintenance(&storage.compaction),
     })
+}
+
+fn volume(place: VolumePlace) -> VolumeOptions {
+    VolumeOptions {
+        name: place.name,
+        catalog_path: place.catalog_path,
+        files: place.files,
+        override_data_path: place.override_data_path,
+        priority: place.priority,
+        max_age_days: place.max_age_days,
+        max_bytes: place.max_bytes,
+    }
+}
+
+/// When rows move from volume to volume.
+fn policy(keys: &config::StoragePolicy) -> StoragePolicy {
+    let interval = keys.enable && keys.ttl_move_interval_sec > 0;
+    StoragePolicy {
+        interval: interval.then(|| timeout(keys.ttl_move_interval_sec)),
+        on_start: keys.move_on_startup,
+        move_factor: keys.move_factor,
+        watch: None,
+    }
 }
 
 /// How the lake keeps itself in shape. What is 0 takes its default, or does not happen.

@@ -10,7 +10,7 @@ use pintail_capture::Capture;
 use pintail_ducklake::SnapshotInfo;
 use pintail_engine::{Engine, SystemTable};
 use pintail_identity::Principal;
-use pintail_lake::Lake;
+use pintail_lake::{Lake, VolumeState};
 use pintail_types::{Error, Result};
 
 use super::findings_table::FindingsTable;
@@ -107,29 +107,30 @@ impl SystemTable for VolumesTable {
     }
 
     fn rows(&self, _principal: &Principal) -> Result<RecordBatch> {
-        let tables = self.lake.catalog().statistics("main")?;
-        let options = self.lake.options();
-        let volumes = self.lake.volumes();
-        let count = volumes.len();
-        let text = |value: &dyn Fn(&str) -> String| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(volumes.iter().map(|volume| value(volume))))
+        let volumes = self.lake.volume_states()?;
+        let text = |value: fn(&VolumeState) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(volumes.iter().map(value)))
         };
-        let number = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value; count])) };
-        let sum = |pick: fn(&pintail_ducklake::TableStatistics) -> u64| {
-            number(i64::try_from(tables.iter().map(pick).sum::<u64>()).unwrap_or(i64::MAX))
+        let number = |value: fn(&VolumeState) -> u64| -> ArrayRef {
+            let values = volumes.iter().map(value);
+            Arc::new(Int64Array::from_iter_values(
+                values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
+            ))
         };
+        let priorities = volumes.iter().map(|volume| volume.priority);
+        let free_bytes = volumes.iter().map(|volume| free_bytes(volume.directory.as_deref()?));
         batch(
             self.schema(),
             vec![
-                text(&str::to_owned),
-                text(&|volume| format!("{}_{volume}", options.name)),
-                text(&|_| "local".to_owned()),
-                text(&|_| options.data_path.display().to_string()),
-                number(0),
-                sum(|table| table.files),
-                sum(|table| table.rows),
-                sum(|table| table.bytes),
-                Arc::new(Int64Array::from(vec![free_bytes(&options.data_path); count])),
+                text(|volume| volume.name.clone()),
+                text(|volume| volume.catalog.clone()),
+                text(|volume| volume.kind.clone()),
+                text(|volume| volume.data_path.clone()),
+                Arc::new(Int64Array::from_iter_values(priorities)),
+                number(|volume| volume.files),
+                number(|volume| volume.rows),
+                number(|volume| volume.bytes),
+                Arc::new(free_bytes.collect::<Int64Array>()),
             ],
         )
     }
@@ -164,27 +165,29 @@ impl SystemTable for SnapshotsTable {
     }
 
     fn rows(&self, _principal: &Principal) -> Result<RecordBatch> {
-        let snapshots = self.lake.catalog().snapshots()?;
-        let volumes = self.lake.volumes();
-        let volume = volumes.first().map_or("default", String::as_str);
-        let catalog = format!("{}_{volume}", self.lake.name());
+        let mut snapshots: Vec<(String, SnapshotInfo)> = Vec::new();
+        for (name, catalog) in self.lake.volume_catalogs() {
+            snapshots.extend(catalog.snapshots()?.into_iter().map(|snapshot| (name.clone(), snapshot)));
+        }
         let text = |pick: fn(&SnapshotInfo) -> Option<&str>| -> ArrayRef {
-            Arc::new(snapshots.iter().map(pick).collect::<StringArray>())
+            Arc::new(snapshots.iter().map(|(_, snapshot)| pick(snapshot)).collect::<StringArray>())
         };
-        let committed_at = snapshots.iter().map(SnapshotInfo::committed_at);
+        let number = |pick: fn(&SnapshotInfo) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|(_, snapshot)| pick(snapshot))))
+        };
+        let committed_at = snapshots.iter().map(|(_, snapshot)| snapshot.committed_at());
+        let positions = snapshots.iter().map(|(_, snapshot)| journal_position(snapshot));
         batch(
             self.schema(),
             vec![
-                Arc::new(StringArray::from_iter_values(snapshots.iter().map(|_| &catalog))),
-                Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.id.0))),
+                Arc::new(StringArray::from_iter_values(snapshots.iter().map(|(catalog, _)| catalog))),
+                number(|snapshot| snapshot.id.0),
                 Arc::new(committed_at.collect::<TimestampMicrosecondArray>()),
-                Arc::new(Int64Array::from_iter_values(
-                    snapshots.iter().map(|snapshot| snapshot.schema_version),
-                )),
+                number(|snapshot| snapshot.schema_version),
                 text(|snapshot| snapshot.author.as_deref()),
                 text(|snapshot| snapshot.message.as_deref()),
                 text(|snapshot| snapshot.changes.as_deref()),
-                Arc::new(snapshots.iter().map(journal_position).collect::<Int64Array>()),
+                Arc::new(positions.collect::<Int64Array>()),
             ],
         )
     }

@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 pub(crate) mod hep;
 pub(crate) mod http;
 pub(crate) mod python;
+pub(crate) mod s3;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};

@@ -44,6 +44,11 @@ pub(crate) fn duckdb_python() -> Option<PathBuf> {
     found(interpreter("PINTAIL_DUCKDB_PYTHON", "duckdb-venv"), "PINTAIL_DUCKDB_PYTHON")
 }
 
+/// The interpreter with a server that speaks S3; says so when there is none.
+pub(crate) fn s3_python() -> Option<PathBuf> {
+    found(interpreter("PINTAIL_S3_PYTHON", "s3-venv"), "PINTAIL_S3_PYTHON")
+}
+
 fn found(python: Option<PathBuf>, variable: &str) -> Option<PathBuf> {
     if python.is_none() {
         println!("skipped: no Python for it; `cargo xtask test` makes one, or set {variable}");

@@ -199,7 +199,7 @@ async fn metadata_has_the_form_that_homer_documents() {
     let expected = json!({
         "row_count": 3, "min_timestamp": time, "max_timestamp": time,
         "oldest_data": date, "newest_data": date, "catalog_type": "sqlite",
-        "data_path": server.lake.options().data_path,
+        "data_path": server.lake.volume_states().unwrap()[0].data_path,
     });
     assert_eq!(stats.json(), expected);
     let bounds = ask(server.address, get("/metadata/stats").header("authorization", &bearer)).await;

@@ -29,51 +29,103 @@ use uuid::Uuid;
 
 use self::ordered::Batches;
 use self::plan::{Bin, bins};
-use self::source::Source;
+pub(crate) use self::source::Source;
 use super::{ATTEMPTS, Done, Stop};
 use crate::flush::MAIN;
 use crate::lake::Lake;
 use crate::new_file::{NewFile, parquet_error};
 use crate::parquet_files::{TightPages, lake_properties, telemetry_properties};
 use crate::user_tables::{Guard, NewFiles, file_schema, parquet_schema, remove_all};
+use crate::volume::Volume;
 
-pub(crate) use self::plan::Zeal;
+pub(crate) use self::ordered::merge as merge_ordered;
+pub(crate) use self::plan::{FILES_AT_ONCE, Zeal};
 
 /// The columns of a table, for who reads and writes its files.
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// As files have them, each with its id.
-    columns: SchemaRef,
+    pub(crate) columns: SchemaRef,
     /// The ids of the columns.
-    column_ids: Vec<i64>,
+    pub(crate) column_ids: Vec<i64>,
     /// The ids of columns that older rows, whose files lack them, do not have null in.
     filled_columns: BTreeSet<i64>,
     /// The column that rows are sorted by.
-    sorted_by: Option<usize>,
+    pub(crate) sorted_by: Option<usize>,
     is_telemetry: bool,
+}
+
+impl Shape {
+    /// The table at the snapshot of `live`, and where new files of it go; none if it is gone, or has columns that we do
+    /// not write.
+    pub(crate) fn of(
+        volume: &Arc<Volume>,
+        name: &TableName,
+        live: &LiveFiles,
+    ) -> Result<Option<(Self, AppendTarget)>> {
+        let stored = volume.runtime.block_on(volume.table(live.snapshot, &name.schema, &name.name))?;
+        let Some(stored) = stored.filter(|stored| stored.is::<DuckLakeTable>()) else { return Ok(None) };
+        let stored = stored.schema();
+        let target = match volume.catalog.append_target(&name.schema, &name.name, &stored) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+            other => other?.based_on(live.snapshot),
+        };
+        let columns = file_schema(&without_views(&stored), &target.field_ids)?;
+        let shape = Self {
+            sorted_by: live.sorted_by.as_ref().and_then(|column| columns.index_of(column).ok()),
+            columns,
+            column_ids: target.column_ids.clone(),
+            filled_columns: live.filled_columns.clone(),
+            is_telemetry: name.schema == MAIN && TelemetryTable::from_name(&name.name).is_some(),
+        };
+        Ok(Some((shape, target)))
+    }
+
+    /// The columns, and what rows of files bring with them: their ids and, if they are asked for, their snapshots.
+    pub(crate) fn with_lineage(&self, with_snapshots: bool) -> SchemaRef {
+        let mut fields: Vec<Field> =
+            self.columns.fields().iter().map(|field| field.as_ref().clone()).collect();
+        fields.push(embedded_rowid_field());
+        if with_snapshots {
+            fields.push(embedded_snapshot_id_field());
+        }
+        Arc::new(Schema::new(fields))
+    }
 }
 
 /// A table whose files are merged.
 struct Table<'a> {
     lake: &'a Arc<Lake>,
+    volume: &'a Arc<Volume>,
     target: AppendTarget,
     shape: Shape,
 }
 
 /// Merges the files that a table has now until there is nothing left to merge of them. Blocks.
-pub(super) fn compact(lake: &Arc<Lake>, table: &TableName, zeal: Zeal, stop: &Stop) -> Result<Done> {
+pub(super) fn compact(
+    lake: &Arc<Lake>,
+    volume: &Arc<Volume>,
+    table: &TableName,
+    zeal: Zeal,
+    stop: &Stop,
+) -> Result<Done> {
+    if volume.remote.is_some() {
+        let message = "files in a bucket are merged when they are moved, and not again".to_owned();
+        return Ok(Done { message, ..Done::default() });
+    }
     let options = &lake.options().maintenance.merging;
     let mut done = Done::default();
     let mut unfit = HashSet::new();
     let mut conflicts = 0;
     // What comes later is left for the next time: files may come as fast as they are merged.
-    let mut taken = Taken { until: lake.volume.head()?.0, own: HashSet::new() };
-    while let Some(mut live) = lake.volume.catalog.live_files(table, "")? {
-        live.files.retain(|file| taken.has(file));
+    let mut taken = Taken { until: volume.head()?.0, own: HashSet::new() };
+    while let Some(mut live) = volume.catalog.live_files(table, "")? {
+        let hidden = lake.hidden_files(volume)?;
+        live.files.retain(|file| taken.has(file) && !hidden.contains(&file.id));
         let bins = bins(&live.files, &unfit, options, zeal, catalog_now());
         if bins.is_empty() {
             break;
         }
-        let Some(open) = Table::open(lake, table, &live)? else { break };
+        let Some(open) = Table::open(lake, volume, table, &live)? else { break };
         for bin in bins {
             stop.check()?;
             match open.merge(&bin, &mut unfit, &mut done, stop) {
@@ -120,25 +172,15 @@ fn told(mut done: Done, unfit: &HashSet<i64>) -> Done {
 }
 
 impl<'a> Table<'a> {
-    /// The table at the snapshot of `live`; none if it is gone, or has columns that we do not write.
-    fn open(lake: &'a Arc<Lake>, name: &TableName, live: &LiveFiles) -> Result<Option<Self>> {
-        let volume = &lake.volume;
-        let stored = volume.runtime.block_on(volume.table(live.snapshot, &name.schema, &name.name))?;
-        let Some(stored) = stored.filter(|stored| stored.is::<DuckLakeTable>()) else { return Ok(None) };
-        let stored = stored.schema();
-        let target = match volume.catalog.append_target(&name.schema, &name.name, &stored) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
-            other => other?.based_on(live.snapshot),
-        };
-        let columns = file_schema(&without_views(&stored), &target.field_ids)?;
-        let shape = Shape {
-            sorted_by: live.sorted_by.as_ref().and_then(|column| columns.index_of(column).ok()),
-            columns,
-            column_ids: target.column_ids.clone(),
-            filled_columns: live.filled_columns.clone(),
-            is_telemetry: name.schema == MAIN && TelemetryTable::from_name(&name.name).is_some(),
-        };
-        Ok(Some(Self { lake, target, shape }))
+    /// As [`Shape::of`].
+    fn open(
+        lake: &'a Arc<Lake>,
+        volume: &'a Arc<Volume>,
+        name: &TableName,
+        live: &LiveFiles,
+    ) -> Result<Option<Self>> {
+        let found = Shape::of(volume, name, live)?;
+        Ok(found.map(|(shape, target)| Self { lake, volume, target, shape }))
     }
 
     /// Makes one file of those in `bin`, and commits it; gives the snapshot. Files that can't be read for it are noted in
@@ -166,7 +208,7 @@ impl<'a> Table<'a> {
         if files.is_empty() || files.len() == 1 && !bin.have_deletes {
             return Ok(None);
         }
-        let _write = self.lake.volume.writes.begin();
+        let _write = self.volume.writes.begin();
         let guard = Guard::default();
         let output = self.write(&files, sources, bin.have_deletes, &guard.0, stop)?;
         let made = output.as_ref().map(|output| &output.file);
@@ -201,7 +243,7 @@ impl<'a> Table<'a> {
         let about = SnapshotCommitMetadata::new().with_author("pintail").with_message("compact");
         let paths = guard.0.take();
         FaultPoint::CompactFile.pass();
-        let committed = self.lake.volume.catalog.rewrite_files(&self.target, &rewrite, &about);
+        let committed = self.volume.catalog.rewrite_files(&self.target, &rewrite, &about);
         if let Err(error) = &committed
             && error.kind() == ErrorKind::Conflict
         {
@@ -230,7 +272,7 @@ impl<'a> Table<'a> {
         let several_origins = !one_origin || sources.iter().any(Source::embeds_snapshots);
         // What is written anew without its deleted rows begins with this commit.
         let with_snapshots = several_origins && !have_deletes;
-        let schema = self.merged_schema(with_snapshots);
+        let schema = self.shape.with_lineage(with_snapshots);
         let sources = sources
             .into_iter()
             .map(|source| Stoppable { source: source.giving(&schema, with_snapshots), stop })
@@ -253,17 +295,6 @@ impl<'a> Table<'a> {
         let begin_snapshot = if have_deletes { None } else { begin };
         Ok(Some(CompactionOutputFile { file, partial_max, begin_snapshot }))
     }
-
-    /// The columns of the table, and what the rows bring with them.
-    fn merged_schema(&self, with_snapshots: bool) -> SchemaRef {
-        let mut fields: Vec<Field> =
-            self.shape.columns.fields().iter().map(|field| field.as_ref().clone()).collect();
-        fields.push(embedded_rowid_field());
-        if with_snapshots {
-            fields.push(embedded_snapshot_id_field());
-        }
-        Arc::new(Schema::new(fields))
-    }
 }
 
 /// The columns with plain text and bytes: views of them would keep whole pages in memory.
@@ -280,9 +311,9 @@ fn without_views(schema: &Schema) -> Schema {
 }
 
 /// A source that ends with an error when nobody waits for its rows any more.
-struct Stoppable<'a> {
-    source: Source,
-    stop: &'a Stop,
+pub(crate) struct Stoppable<'a> {
+    pub(crate) source: Source,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Batches for Stoppable<'_> {
@@ -358,7 +389,7 @@ impl OutputFile {
         let Self { name, path, file, writer, nans, rows, .. } = self;
         writer.close().map_err(|error| parquet_error(&path, error))?;
         let stats = collect_column_stats(file.hidden_path(), &table.shape.column_ids, rows, &nans);
-        let size = new_files.publish(file, &path, &table.lake.volume.data_path)?;
+        let size = new_files.publish(file, &path, &table.volume.data_path)?;
         Ok(DataFileInfo::new(name, size.file, rows)
             .with_footer_size(size.footer)
             .with_column_stats(stats)

@@ -18,14 +18,14 @@ const BATCHES_KEPT: usize = 256;
 const LONG_RUN: usize = 512;
 
 /// What gives batches, in order if it is in order.
-pub(super) trait Batches {
+pub(crate) trait Batches {
     /// The next batch with rows; none at the end.
     fn next(&mut self) -> Result<Option<RecordBatch>>;
 }
 
 /// Gives the rows of `sources` to `take`: in the order of column `by`, nulls last, equal ones in the order of their
 /// sources; or one source after the other. A source whose own rows are in another order keeps that.
-pub(super) fn merge<B: Batches>(
+pub(crate) fn merge<B: Batches>(
     mut sources: Vec<B>,
     by: Option<usize>,
     schema: &Schema,

@@ -8,7 +8,7 @@ use pintail_types::Micros;
 use crate::maintenance::MergeOptions;
 
 /// Files that are read at once: each takes the memory of its pages.
-pub(super) const FILES_AT_ONCE: usize = 32;
+pub(crate) const FILES_AT_ONCE: usize = 32;
 
 /// The share of deleted rows from which a large file is written anew without them.
 const REWRITTEN_SHARE: f64 = 0.3;

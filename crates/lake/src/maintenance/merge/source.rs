@@ -22,7 +22,7 @@ use crate::user_tables::{Conversion, hidden_places, open};
 const BATCH_ROWS: usize = 1024;
 
 /// A file that is read.
-pub(super) struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
     conversion: Conversion,
@@ -63,7 +63,7 @@ struct Found {
 
 impl Source {
     /// Opens a file. None if its rows cannot be brought into the table's columns without loss: it is left alone.
-    pub(super) fn open(file: &LiveFile, shape: &Shape) -> Result<Option<Self>> {
+    pub(crate) fn open(file: &LiveFile, shape: &Shape) -> Result<Option<Self>> {
         let path = PathBuf::from(&file.path);
         let builder = open(&path)?;
         let Some(found) = Found::in_file(builder.parquet_schema(), shape) else { return Ok(None) };
@@ -102,18 +102,18 @@ impl Source {
     }
 
     /// Whether each of its rows says which snapshot added it.
-    pub(super) const fn embeds_snapshots(&self) -> bool {
+    pub(crate) const fn embeds_snapshots(&self) -> bool {
         matches!(self.snapshots, Ids::Column(_))
     }
 
     /// What it is to give: the columns of the table and the id and, if there is one, the snapshot of each row.
-    pub(super) fn giving(self, merged: &SchemaRef, with_snapshots: bool) -> Self {
+    pub(crate) fn giving(self, merged: &SchemaRef, with_snapshots: bool) -> Self {
         let snapshots = if with_snapshots { self.snapshots } else { Ids::None };
         Self { merged: Arc::clone(merged), snapshots, ..self }
     }
 
     /// The next rows that are not hidden; none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
         while let Some(batch) = self.reader.next() {
             let batch = batch.map_err(|error| parquet_error(&self.path, error.into()))?;
             let first = self.next;
