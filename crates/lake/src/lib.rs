@@ -64,7 +64,7 @@ pub use row_filters::with_row_filters;
 pub use row_index::{fresh_file_scan, is_file_scan};
 pub use statistics::TelemetryStatistics;
 pub use stores::{BucketOptions, FilePlace};
-pub use tiers::{MovePoint, MoveWatch, VolumeState};
+pub use tiers::{MoveWatch, VolumeState};
 pub use user_tables::{
     Author, Conversion, Destination, Existing, NewColumn, RowChange, Rows, SchemaChange, StoredView,
     TableName,

@@ -17,10 +17,9 @@ use datafusion::prelude::SessionContext;
 use datafusion_ducklake::SnapshotCommitMetadata;
 use pintail_ducklake::{LiveFile, NewColumn, SchemaChange, TableName};
 use pintail_lake::{
-    Lake, LakeOptions, MaintenanceStep, MaintenanceTask, Moment, MovePoint, MoveWatch, StoragePolicy,
-    VolumeOptions,
+    Lake, LakeOptions, MaintenanceStep, MaintenanceTask, Moment, MoveWatch, StoragePolicy, VolumeOptions,
 };
-use pintail_types::{Error, ErrorKind, ManualClock};
+use pintail_types::{Error, ErrorKind, FaultPoint, ManualClock};
 
 const LOGS: &str = "hep_proto_100_default";
 const COUNT: &str = "SELECT count(*) FROM hep_proto_100_default";
@@ -218,10 +217,9 @@ fn dead_after(nth: usize) -> (StoragePolicy, Arc<AtomicUsize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_that_dies_anywhere_is_finished_or_rolled_back() {
-    // The first point is that of settling, before anything is done; the last one comes after all is done.
-    let points = 2..=MovePoint::ALL.len();
+    // Begun, copied, verified, taken over, handed over: the last one comes after all is done.
     let mut moved = Vec::new();
-    for nth in points {
+    for nth in 1..=5 {
         let directory = tempfile::tempdir().unwrap();
         let (policy, passed) = dead_after(nth);
         let lake = open_with(options(directory.path(), policy)).await;
@@ -237,6 +235,13 @@ async fn a_move_that_dies_anywhere_is_finished_or_rolled_back() {
         assert!([50, 90].contains(&(states[0].rows + states[2].rows)), "{states:?}");
         drop(lake);
 
+        // Settling dies too, before anything is done and then on the way.
+        for again in 1..=2 {
+            let (policy, _) = dead_after(again);
+            let lake = open_with(options(directory.path(), policy)).await;
+            maintain(&lake, MaintenanceTask::Retention).await;
+            assert_eq!((number(&context(&lake), COUNT).await, number(&context(&lake), SUM).await), (50, sum));
+        }
         let lake = open(directory.path()).await;
         assert_eq!((number(&context(&lake), COUNT).await, number(&context(&lake), SUM).await), (50, sum));
         // Any maintenance settles what was begun.
@@ -301,7 +306,9 @@ async fn what_another_program_changes_during_a_move_is_not_lost() {
     let (catalog, name) = (Arc::clone(&hot), table.clone());
     // As soon as the cold volume has the rows, somebody removes one of the hot volume's files.
     let watch = MoveWatch(Arc::new(move |point| {
-        let Some(catalog) = catalog.lock().take_if(|_| point == MovePoint::TakenOver) else { return Ok(()) };
+        let Some(catalog) = catalog.lock().take_if(|_| point == FaultPoint::MoveTakenOver) else {
+            return Ok(());
+        };
         let live = catalog.live_files(&name, "").unwrap().unwrap();
         let about = SnapshotCommitMetadata::new().with_author("somebody");
         let first: &LiveFile = live.files.first().unwrap();
@@ -325,7 +332,7 @@ async fn a_damaged_copy_moves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let cold = directory.path().join("cold");
     let watch = MoveWatch(Arc::new(move |point| {
-        if point == MovePoint::Begun {
+        if point == FaultPoint::MoveBegun {
             // No file can be made where a file is in the place of its directory.
             let table = cold.join("main").join(LOGS);
             std::fs::create_dir_all(&table).unwrap();

@@ -84,6 +84,8 @@ fn rows_move_to_a_bucket_and_back_whatever_happens_to_requests() {
     let volumes = server.query("SELECT type, path, rows FROM system.volumes WHERE name = 'cold'");
     assert_eq!(volumes, [json!({"type": "s3", "path": "s3://calls/cold/", "rows": 50})]);
 
+    assert_sound(directory.path());
+
     // And back, which frees the bucket once the snapshots are gone.
     for day in &days {
         server.query(&move_sql(day, "cold", "hot"));
@@ -93,11 +95,12 @@ fn rows_move_to_a_bucket_and_back_whatever_happens_to_requests() {
     assert_eq!(s3.objects(), Vec::<String>::new());
     assert_eq!(server.number("SELECT count(DISTINCT uuid) AS n FROM hep_proto_1_call"), 50);
     server.terminate();
-    let fsck = pintail()
-        .args(["lake", "fsck", "--config"])
-        .arg(directory.path().join("pintail.json"))
-        .output()
-        .unwrap();
+    assert_sound(directory.path());
+}
+
+fn assert_sound(directory: &Path) {
+    let config = directory.join("pintail.json");
+    let fsck = pintail().args(["lake", "fsck", "--config"]).arg(config).output().unwrap();
     assert_eq!(fsck.status.code(), Some(0), "{fsck:?}");
 }
 

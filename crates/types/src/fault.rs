@@ -49,11 +49,25 @@ pub enum FaultPoint {
     CleanupListed,
     /// A file that the catalog does not know is about to be deleted.
     CleanupOrphan,
+    /// It is noted that a move will write files; none is there.
+    MoveBegun,
+    /// A file of a move is complete and verified in the volume that it goes to; more may follow.
+    MoveCopied,
+    /// All files of a move are verified, and no commit names them.
+    MoveVerified,
+    /// The volume that takes the rows over has committed them; the other one still has them too.
+    MoveTakenOver,
+    /// The other volume has ended its files.
+    MoveHandedOver,
+    /// What an earlier move left is about to be finished or rolled back.
+    MoveSettle,
+    /// The files of a move that goes no further are removed, and the move is still noted.
+    MoveRemoved,
 }
 
 impl FaultPoint {
     /// All of them, each with its name.
-    pub const ALL: [(Self, &'static str); 20] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::JournalSegment, "journal.segment"),
         (Self::JournalWrite, "journal.write"),
         (Self::JournalSync, "journal.sync"),
@@ -74,6 +88,13 @@ impl FaultPoint {
         (Self::CleanupFile, "cleanup.file"),
         (Self::CleanupListed, "cleanup.listed"),
         (Self::CleanupOrphan, "cleanup.orphan"),
+        (Self::MoveBegun, "move.begun"),
+        (Self::MoveCopied, "move.copied"),
+        (Self::MoveVerified, "move.verified"),
+        (Self::MoveTakenOver, "move.taken_over"),
+        (Self::MoveHandedOver, "move.handed_over"),
+        (Self::MoveSettle, "move.settle"),
+        (Self::MoveRemoved, "move.removed"),
     ];
 
     /// Ends the process here if a test has asked for it.

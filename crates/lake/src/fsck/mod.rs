@@ -59,6 +59,15 @@ impl Finding {
         }
     }
 
+    /// The same, found in one of several volumes: its place says which, unless it is a path.
+    #[must_use]
+    pub fn in_volume(mut self, volume: &str) -> Self {
+        if !Path::new(&self.place).is_absolute() {
+            self.place = format!("volume {volume}: {}", self.place);
+        }
+        self
+    }
+
     /// Whether somebody has to do something about it.
     pub const fn is_error(&self) -> bool {
         !self.is_harmless && !self.is_repaired
@@ -170,24 +179,38 @@ impl Lake {
     /// would be wrong are not read any more. Blocks.
     ///
     /// # Errors
-    /// When the catalog can't be read.
+    /// When a catalog can't be read.
     pub fn check_quickly(&self, limit: Duration) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
+        let of_each = limit / u32::try_from(self.volumes.len()).unwrap_or(u32::MAX).max(1);
         for volume in &self.volumes {
-            let (problems, ended) = volume.catalog.check_quickly(limit)?;
+            let (problems, ended) = volume.catalog.check_quickly(of_each)?;
             if !ended {
                 tracing::warn!(
-                    "the check of volume {} was not finished within {limit:?}; pintail lake fsck does all of it",
+                    "the check of volume {} was not finished within {of_each:?}; pintail lake fsck does all of it",
                     volume.name
                 );
             }
-            findings.extend(problems.iter().map(Finding::of));
+            findings.extend(self.named(volume, problems.iter().map(Finding::of)));
         }
         for Finding { place, message, repair, .. } in &findings {
             tracing::error!(place, repair, "the lake is damaged: {message}");
         }
         self.findings.replace(findings.clone());
         Ok(findings)
+    }
+
+    /// Findings of a volume, which they name if there are several.
+    fn named(
+        &self,
+        volume: &Volume,
+        findings: impl Iterator<Item = Finding>,
+    ) -> impl Iterator<Item = Finding> {
+        let name = (self.volumes.len() > 1).then(|| volume.name.clone());
+        findings.map(move |finding| match &name {
+            Some(name) => finding.in_volume(name),
+            None => finding,
+        })
     }
 
     /// Where the parts of a volume lie. The journal goes with the first one.
@@ -205,10 +228,11 @@ pub(crate) fn step(lake: &Arc<Lake>, repair: bool) -> Result<Done> {
     let mut findings = Vec::new();
     for volume in &lake.volumes {
         let (catalog, place) = (&volume.catalog, lake.fsck_place(volume));
-        findings.extend(match repair {
+        let found = match repair {
             true => fsck_and_repair(catalog, &place, lake.clock().now())?,
             false => fsck(catalog, &place)?,
-        });
+        };
+        findings.extend(lake.named(volume, found.into_iter()));
     }
     let message = summary(&findings);
     lake.findings.replace(findings);

@@ -20,6 +20,9 @@ use crate::journal::io_error;
 use crate::lake::Lake;
 use crate::volume::Volume;
 
+/// How far the clock of a bucket may lie behind ours: S3 refuses requests of a clock that is further off.
+const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+
 /// Files that are taken off the catalog's list in one transaction.
 const FILES_AT_ONCE: usize = 256;
 
@@ -150,7 +153,8 @@ fn candidates(volume: &Volume, age: Duration) -> Result<Vec<PathBuf>> {
     let settled = volume.writes.none_before();
     let limit = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH).min(settled);
     if let Some(remote) = &volume.remote {
-        let limit = DateTime::<Utc>::from(limit);
+        let settled = settled.checked_sub(CLOCK_SKEW).unwrap_or(SystemTime::UNIX_EPOCH);
+        let limit = DateTime::<Utc>::from(limit.min(settled));
         let listed = remote.list(&remote.url)?.into_iter();
         let old = listed.filter(|(path, found)| is_data(Path::new(path)) && found.last_modified < limit);
         return Ok(old.map(|(path, _)| PathBuf::from(path)).collect());

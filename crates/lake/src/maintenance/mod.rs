@@ -11,157 +11,33 @@ mod expire;
 pub(crate) mod merge;
 mod options;
 mod retention;
+mod step;
 mod steps;
+mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use pintail_ducklake::TableName;
 use pintail_types::{Error, ErrorKind, Result, TelemetryTable, reason};
 
-use self::cleanup::{Orphans, cleanup};
+use self::cleanup::Orphans;
 pub(crate) use self::cleanup::{files_before, real_path};
-use self::expire::expire;
-use self::merge::{Zeal, compact};
-use self::retention::retain;
+use self::merge::Zeal;
+use self::step::{Step, Work};
 use self::steps::{Listing, Steps};
 use crate::flush::MAIN;
-use crate::fsck::{self, Finding};
+use crate::fsck::Finding;
 use crate::lake::{Lake, blocking};
 use crate::tiers::{self, Heads, Partition, Planned, Transfer};
 use crate::volume::{Hidden, Volume};
 
 pub use self::options::{MaintenanceOptions, MergeOptions, Retention, RetentionUnit};
 pub use self::steps::{Done, MAX_STEPS, MaintenanceStep, StepState};
-
-/// The name of the check.
-const FSCK: &str = "fsck";
+pub use self::task::MaintenanceTask;
 
 /// How often a step looks again when somebody else changed what it was about to change.
 const ATTEMPTS: usize = 3;
-
-/// Something to be done to a lake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MaintenanceTask {
-    /// Puts the rows in memory into files.
-    Flush,
-    /// Merges small files and rewrites those with many deleted rows: of one table, or of all.
-    Compact {
-        /// `table` in schema `main`, or `schema.table`.
-        table: Option<String>,
-        /// The only volume to do it in.
-        volume: Option<String>,
-    },
-    /// Takes old snapshots out of the catalog.
-    ExpireSnapshots {
-        /// How old; absent, as configured.
-        older_than: Option<Duration>,
-    },
-    /// Deletes files that no snapshot shows, and files that the catalog does not know.
-    Cleanup {
-        /// For how long already; absent, the configured grace.
-        older_than: Option<Duration>,
-    },
-    /// Removes rows that are older than they are to be kept.
-    Retention,
-    /// Moves what the storage policy says from one volume to another.
-    ApplyStoragePolicy {
-        /// Only tells what would be moved.
-        dry_run: bool,
-    },
-    /// Moves one day of a table from one volume to another, also to a hotter one.
-    Move {
-        /// `table` in schema `main`, or `schema.table`.
-        table: String,
-        /// The day, as `2026-11-20`.
-        date: String,
-        /// The name of the volume that has the rows.
-        from_volume: String,
-        /// The name of the volume that is to have them.
-        to_volume: String,
-    },
-    /// Flush, retention, compaction, expiry and cleanup, one after the other.
-    Vacuum {
-        /// How old snapshots expire and their files are deleted; absent, as configured.
-        expire_older_than: Option<Duration>,
-    },
-    /// Looks for damage in the catalog, the files and the journal.
-    Fsck {
-        /// Whether what can be mended of the catalog is mended.
-        repair: bool,
-    },
-}
-
-/// One step of a task, and the volume that it is for.
-#[derive(Debug, Clone)]
-struct Step {
-    volume: Arc<Volume>,
-    work: Work,
-}
-
-#[derive(Debug, Clone)]
-enum Work {
-    Flush,
-    Retain(TableName),
-    Compact(TableName, Zeal),
-    Expire(Option<Duration>),
-    Cleanup(Option<Duration>, Orphans),
-    Fsck(bool),
-    Move(Arc<Transfer>),
-    /// What a step of the policy would do.
-    Plan(Arc<Transfer>),
-    Drop(Arc<Partition>),
-    PlanDrop(Arc<Partition>),
-    /// What was begun and did not end.
-    Settle,
-}
-
-impl Step {
-    const fn new(volume: Arc<Volume>, work: Work) -> Self {
-        Self { volume, work }
-    }
-
-    const fn task(&self) -> &'static str {
-        match self.work {
-            Work::Flush => "flush",
-            Work::Retain(_) => "retention",
-            Work::Compact(..) => "compact",
-            Work::Expire(_) => "expire_snapshots",
-            Work::Cleanup(..) => "cleanup",
-            Work::Fsck(_) => FSCK,
-            Work::Move(_) | Work::Settle => "move",
-            Work::Plan(_) | Work::Drop(_) | Work::PlanDrop(_) => "apply_storage_policy",
-        }
-    }
-
-    fn table(&self) -> Option<&TableName> {
-        match &self.work {
-            Work::Retain(table) | Work::Compact(table, _) => Some(table),
-            Work::Move(transfer) | Work::Plan(transfer) => Some(&transfer.partition.table),
-            Work::Drop(partition) | Work::PlanDrop(partition) => Some(&partition.table),
-            Work::Flush | Work::Expire(_) | Work::Cleanup(..) | Work::Fsck(_) | Work::Settle => None,
-        }
-    }
-
-    /// Does it. Blocks.
-    fn run(&self, lake: &Arc<Lake>, stop: &Stop) -> Result<Done> {
-        let volume = &self.volume;
-        match &self.work {
-            Work::Flush => Err(Error::internal("a flush does not run beside other steps")),
-            Work::Retain(table) => retain(lake, volume, table),
-            Work::Compact(table, zeal) => compact(lake, volume, table, *zeal, stop),
-            Work::Expire(older_than) => expire(lake, volume, *older_than),
-            Work::Cleanup(older_than, orphans) => cleanup(lake, volume, *older_than, *orphans, stop),
-            Work::Fsck(repair) => fsck::step(lake, *repair),
-            Work::Move(transfer) => transfer.run(lake, stop),
-            Work::Plan(transfer) => transfer.plan(lake),
-            Work::Drop(partition) => partition.drop_rows(lake, volume),
-            Work::PlanDrop(partition) => partition.plan_drop(lake, volume),
-            Work::Settle => tiers::settle(lake),
-        }
-    }
-}
 
 /// A finding of `check`.
 fn step_of(finding: &Finding, check: &MaintenanceStep) -> MaintenanceStep {

@@ -88,7 +88,11 @@ impl Remote {
         let sent = |error: std::io::Error| self.unavailable(path, &error.to_string());
         let mut source = tokio::fs::File::open(file).await.map_err(read)?;
         let mut target = BufWriter::with_capacity(Arc::clone(&self.store), location.clone(), PART_BYTES);
-        tokio::io::copy(&mut source, &mut target).await.map_err(sent)?;
+        if let Err(error) = tokio::io::copy(&mut source, &mut target).await {
+            // Parts that were sent cost space until they are given up; a bucket that is away keeps them.
+            let _ = target.abort().await;
+            return Err(sent(error));
+        }
         target.shutdown().await.map_err(sent)
     }
 

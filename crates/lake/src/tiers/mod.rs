@@ -22,4 +22,4 @@ pub(crate) use self::policy::{Planned, plan};
 pub(crate) use self::settle::{forget_ended_moves, settle};
 pub use self::state::VolumeState;
 pub(crate) use self::transfer::Transfer;
-pub use self::watch::{MovePoint, MoveWatch};
+pub use self::watch::MoveWatch;

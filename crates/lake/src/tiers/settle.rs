@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion_ducklake::SnapshotCommitMetadata;
 use pintail_ducklake::Move;
-use pintail_types::{Error, ErrorKind, Result};
+use pintail_types::{Error, ErrorKind, FaultPoint, Result};
 
-use super::watch::{MovePoint, MoveWatch};
+use super::watch::MoveWatch;
 use crate::lake::Lake;
 use crate::maintenance::Done;
 use crate::volume::Volume;
@@ -20,36 +20,88 @@ pub(super) enum Ended {
     GivenBack,
 }
 
-/// Finishes moves whose rows were taken over, and removes the files of those that had not come so far. No move may be
-/// under way. Blocks.
+/// Finishes moves whose rows were taken over, and removes the files of those that had not come so far. One that can't be
+/// settled now does not keep others from it. No move may be under way. Blocks.
+///
+/// # Errors
+/// The first one, after all was tried.
 pub(crate) fn settle(lake: &Arc<Lake>) -> Result<Done> {
-    MoveWatch::pass(lake.options().policy.watch.as_ref(), MovePoint::Settling)?;
-    let mut done = Done::default();
-    let mut told = Vec::new();
+    let mut settled = Settled { watch: lake.options().policy.watch.as_ref(), ..Settled::default() };
     for to in &lake.volumes {
         for (id, prefix) in to.catalog.begun_moves()? {
-            done.files_in += to.remove_files_of_prefix(&prefix)?;
-            to.catalog.forget_begun_move(&id)?;
-            told.push(format!("move {id} to {} was rolled back", to.name));
+            settled.roll_back(to, &id, &prefix);
         }
         for moved in to.catalog.moves()?.taken_over.iter().filter(|moved| moved.undone.is_none()) {
             let Some(from) = lake.volumes.iter().find(|volume| volume.name == moved.taken.from) else {
                 // Its rows are in this volume; the other one is not part of the lake any more.
                 continue;
             };
-            if from.catalog.moves()?.handed_over.contains_key(&moved.id) {
-                continue;
+            if !from.catalog.moves()?.handed_over.contains_key(&moved.id) {
+                settled.finish(from, to, moved);
             }
-            let ended = end(from, to, moved)?;
-            done.rows += moved.taken.rows;
-            told.push(match ended {
-                Ended::Moved => format!("move {} from {} to {} was finished", moved.id, from.name, to.name),
-                Ended::GivenBack => given_back(from, to, moved),
-            });
         }
     }
-    done.message = if told.is_empty() { "nothing to settle".to_owned() } else { told.join("; ") };
-    Ok(done)
+    settled.done()
+}
+
+/// What came of moves that were begun before.
+#[derive(Default)]
+struct Settled<'a> {
+    watch: Option<&'a MoveWatch>,
+    files: u64,
+    rows: u64,
+    told: Vec<String>,
+    failed: Option<Error>,
+}
+
+impl Settled<'_> {
+    fn roll_back(&mut self, to: &Volume, id: &str, prefix: &str) {
+        let removed = MoveWatch::pass(self.watch, FaultPoint::MoveSettle)
+            .and_then(|()| to.remove_files_of_prefix(prefix))
+            .and_then(|files| {
+                MoveWatch::pass(self.watch, FaultPoint::MoveRemoved)?;
+                to.catalog.forget_begun_move(id)?;
+                Ok(files)
+            });
+        match removed {
+            Ok(files) => {
+                self.files += files;
+                self.told.push(format!("move {id} to {} was rolled back", to.name));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn finish(&mut self, from: &Arc<Volume>, to: &Arc<Volume>, moved: &Move) {
+        match MoveWatch::pass(self.watch, FaultPoint::MoveSettle).and_then(|()| end(from, to, moved)) {
+            Ok(ended) => {
+                self.rows += moved.taken.rows;
+                self.told.push(match ended {
+                    Ended::Moved => {
+                        format!("move {} from {} to {} was finished", moved.id, from.name, to.name)
+                    }
+                    Ended::GivenBack => given_back(from, to, moved),
+                });
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        match self.failed {
+            None => self.failed = Some(error),
+            Some(_) => tracing::warn!(%error, "one more move could not be settled; it is tried again later"),
+        }
+    }
+
+    fn done(self) -> Result<Done> {
+        let Self { files, rows, told, failed, .. } = self;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let message = if told.is_empty() { "nothing to settle".to_owned() } else { told.join("; ") };
+        Ok(Done { files_in: files, rows, message, ..Done::default() })
+    }
 }
 
 /// Says that a move was undone.

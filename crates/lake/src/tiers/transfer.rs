@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use pintail_ducklake::{AppendTarget, AppendedFiles, LiveFile, LiveFiles, Move, TableSpec, Taken};
-use pintail_types::{Error, Result, TelemetryTable};
+use pintail_types::{Error, FaultPoint, Result, TelemetryTable};
 use uuid::Uuid;
 
 use super::copy::Copier;
 use super::partition::{Partition, bytes, live_rows, told};
 use super::settle::{Ended, about, end, given_back, settle};
-use super::watch::{MovePoint, MoveWatch};
+use super::watch::MoveWatch;
 use crate::flush::{MAIN, table_spec};
 use crate::lake::Lake;
 use crate::maintenance::merge::{FILES_AT_ONCE, Shape};
@@ -86,7 +86,7 @@ impl Transfer {
         // Until the commit the files belong to this write: no cleanup takes them for lost.
         let _write = self.to.writes.begin();
         let copied = self.copy(lake, &id, &live, stop)?;
-        MoveWatch::pass(watch, MovePoint::Verified)?;
+        MoveWatch::pass(watch, FaultPoint::MoveVerified)?;
         let mut done = Done {
             files_in: copied.taken.files.len() as u64,
             files_out: copied.files.files.len() as u64,
@@ -100,10 +100,10 @@ impl Transfer {
             return Ok(done);
         }
         let since = self.to.catalog.take_over(&id, &copied.files, &copied.taken, &about(&id))?;
-        MoveWatch::pass(watch, MovePoint::TakenOver)?;
+        MoveWatch::pass(watch, FaultPoint::MoveTakenOver)?;
         let moved = Move { id, taken: copied.taken, since, undone: None };
         let ended = end(&self.from, &self.to, &moved)?;
-        MoveWatch::pass(watch, MovePoint::HandedOver)?;
+        MoveWatch::pass(watch, FaultPoint::MoveHandedOver)?;
         done.message = match ended {
             Ended::GivenBack => given_back(&self.from, &self.to, &moved),
             Ended::Moved => format!(
@@ -156,7 +156,7 @@ impl Transfer {
             None => format!("ducklake-{id}-"),
         };
         self.to.catalog.begin_move(id, &format!("{}{prefix}", target.directory))?;
-        MoveWatch::pass(watch, MovePoint::Begun)?;
+        MoveWatch::pass(watch, FaultPoint::MoveBegun)?;
         let copier = Copier {
             to: &self.to,
             shape: &shape,
@@ -177,7 +177,7 @@ impl Transfer {
             files.extend(copier.copy(files.len(), sources)?);
             rows += live_rows(&read);
             taken.extend(read.iter().map(|file| (file.id, file.deletes.as_ref().map(|deletes| deletes.id))));
-            MoveWatch::pass(watch, MovePoint::Copied)?;
+            MoveWatch::pass(watch, FaultPoint::MoveCopied)?;
         }
         let (from, table, base) = (self.from.name.clone(), table.clone(), live.snapshot);
         let taken = Taken { from, table, base, files: taken, rows };

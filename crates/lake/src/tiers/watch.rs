@@ -3,41 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pintail_types::Result;
+use pintail_types::{FaultPoint, Result};
 
-/// A point between two steps of a move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MovePoint {
-    /// It is noted that files will be written; none is.
-    Begun,
-    /// A file is complete in the volume it goes to.
-    Copied,
-    /// All files are verified, and no commit names them.
-    Verified,
-    /// The volume that takes the rows over has committed them; the other one still has them too.
-    TakenOver,
-    /// The other volume has ended its files.
-    HandedOver,
-    /// What was begun before is about to be finished or rolled back.
-    Settling,
-}
-
-impl MovePoint {
-    /// All of them, in the order in which a move passes them.
-    pub const ALL: [Self; 6] =
-        [Self::Begun, Self::Copied, Self::Verified, Self::TakenOver, Self::HandedOver, Self::Settling];
-}
-
-/// Somebody who is told of every point that a move passes, and may end it there.
+/// Somebody who is told of every point that a move passes, and may end it there with an error.
 #[derive(Clone)]
-pub struct MoveWatch(pub Arc<dyn Fn(MovePoint) -> Result<()> + Send + Sync>);
+pub struct MoveWatch(pub Arc<dyn Fn(FaultPoint) -> Result<()> + Send + Sync>);
 
 impl MoveWatch {
-    /// Tells of a point.
+    /// Passes a point, and tells of it.
     ///
     /// # Errors
     /// What is to end the move.
-    pub(crate) fn pass(watch: Option<&Self>, point: MovePoint) -> Result<()> {
+    pub(crate) fn pass(watch: Option<&Self>, point: FaultPoint) -> Result<()> {
+        point.pass();
         watch.map_or(Ok(()), |watch| (watch.0)(point))
     }
 }

@@ -8,7 +8,7 @@ mod common;
 mod disk;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +17,37 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use common::{TEN_O_CLOCK, context, lines, receive, rows};
 use disk::{Disk, Fault};
-use pintail_lake::{FsckPlace, Lake, LakeOptions, MaintenanceTask, fsck};
+use pintail_lake::{FilePlace, FsckPlace, Lake, LakeOptions, MaintenanceTask, VolumeOptions, fsck};
 use pintail_types::{ManualClock, Result, TelemetryTable};
 
 /// More calls than any of the steps makes.
 const ENOUGH: u64 = 5000;
 
-async fn open(directory: &Path) -> Result<Arc<Lake>> {
+/// The second volume of a lake, which has one if this directory is there.
+fn cold(directory: &Path) -> PathBuf {
+    directory.join("cold")
+}
+
+/// Makes it, so that no power cut takes it away.
+fn make_cold(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(cold(directory))?;
+    std::fs::File::open(directory)?.sync_all()
+}
+
+fn options(directory: &Path) -> LakeOptions {
     let mut options = LakeOptions { flush_interval: Duration::from_secs(3600), ..LakeOptions::at(directory) };
-    options.volumes[0].override_data_path = true;
-    Lake::open(options, Arc::new(ManualClock::at(TEN_O_CLOCK))).await
+    let cold = cold(directory);
+    if cold.exists() {
+        options.volumes.push(VolumeOptions::new("cold", cold.join("catalog.sqlite"), cold.join("parquet")));
+    }
+    for volume in &mut options.volumes {
+        volume.override_data_path = true;
+    }
+    options
+}
+
+async fn open(directory: &Path) -> Result<Arc<Lake>> {
+    Lake::open(options(directory), Arc::new(ManualClock::at(TEN_O_CLOCK))).await
 }
 
 /// Opens a lake as a server does: with the rows of what its journal holds.
@@ -59,12 +80,16 @@ async fn seen(lake: &Arc<Lake>) -> BTreeSet<u64> {
 }
 
 fn assert_sound(lake: &Lake, directory: &Path) {
-    let options = LakeOptions::at(directory);
-    let place =
-        FsckPlace { data_path: Some(directory.join("parquet")), journal_path: Some(options.journal.path) };
-    let findings = fsck(lake.catalog(), &place).unwrap();
-    let errors: Vec<_> = findings.iter().filter(|finding| finding.is_error()).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    let options = options(directory);
+    let mut journal_path = Some(options.journal.path);
+    for (volume, (name, catalog)) in options.volumes.iter().zip(lake.volume_catalogs()) {
+        let FilePlace::Directory(data_path) = volume.files.clone() else { panic!("{name} is on the disk") };
+        // The journal goes with the first volume.
+        let place = FsckPlace { data_path: Some(data_path), journal_path: journal_path.take() };
+        let findings = fsck(&catalog, &place).unwrap();
+        let errors: Vec<_> = findings.iter().filter(|finding| finding.is_error()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
 }
 
 /// What is in the lake now, again after a flush, and again after a restart.
@@ -95,6 +120,8 @@ enum Step {
     Compact,
     Expire,
     Cleanup,
+    /// To the second volume.
+    Move,
 }
 
 impl Step {
@@ -105,19 +132,28 @@ impl Step {
             Self::Compact => MaintenanceTask::Compact { table: None, volume: None },
             Self::Expire => MaintenanceTask::ExpireSnapshots { older_than: now },
             Self::Cleanup => MaintenanceTask::Cleanup { older_than: now },
+            Self::Move => MaintenanceTask::Move {
+                table: TelemetryTable::Log.name().into_owned(),
+                date: "2026-11-20".to_owned(),
+                from_volume: "default".to_owned(),
+                to_volume: "cold".to_owned(),
+            },
         };
         lake.maintain(&task).await.map(|_| ())
     }
 
     /// A lake with something to do for this step, and lines in its files and in memory.
     async fn prepared(self, directory: &Path) -> Arc<Lake> {
+        if matches!(self, Self::Move) {
+            make_cold(directory).unwrap();
+        }
         let lake = open(directory).await.unwrap();
         for part in 0..3 {
             receive(&lake, part * 10, 10);
             lake.flush().await.unwrap();
         }
         let before = match self {
-            Self::Flush | Self::Compact => &[][..],
+            Self::Flush | Self::Compact | Self::Move => &[][..],
             Self::Expire => &[Self::Compact][..],
             Self::Cleanup => &[Self::Compact, Self::Expire],
         };
@@ -178,13 +214,19 @@ every_call_may_fail! {
     the_disk_fails_during_an_expiry: Step::Expire, Fault::From;
     one_call_of_a_cleanup_fails: Step::Cleanup, Fault::Once;
     the_disk_fails_during_a_cleanup: Step::Cleanup, Fault::From;
+    one_call_of_a_move_fails: Step::Move, Fault::Once;
+    the_disk_fails_during_a_move: Step::Move, Fault::From;
 }
 
 /// The life of a lake from its first start; gives the lines that were confirmed before the disk failed.
 async fn live(directory: &Path) -> BTreeSet<u64> {
     let mut confirmed = BTreeSet::new();
+    if make_cold(directory).is_err() {
+        return confirmed;
+    }
     let Ok(lake) = open(directory).await else { return confirmed };
-    let steps = [Step::Flush, Step::Flush, Step::Compact, Step::Expire, Step::Cleanup, Step::Flush];
+    let steps =
+        [Step::Flush, Step::Flush, Step::Compact, Step::Move, Step::Expire, Step::Cleanup, Step::Flush];
     for (part, step) in (0..).zip(steps) {
         if lake.admission().is_err() {
             break;
@@ -211,7 +253,7 @@ async fn a_power_cut_at_any_call_loses_nothing_that_was_confirmed() {
         let confirmed = live(directory.path()).await;
         let failed = disk.heal();
         if !failed {
-            assert_eq!(confirmed.len(), 60);
+            assert_eq!(confirmed.len(), 70);
             println!("power cut: {} calls", call - 1);
             return;
         }

@@ -52,7 +52,11 @@ pub(super) fn run(command: &Lake, lake: &MaintainedLake, repair: bool) -> Result
         };
         let missing = directory.filter(|directory| !directory.is_dir() && !found.is_empty());
         findings.extend(missing.map(|directory| missing_directory(directory)));
-        findings.extend(found);
+        let several = volumes.len() > 1;
+        findings.extend(found.into_iter().map(|finding| match several {
+            true => finding.in_volume(&place.name),
+            false => finding,
+        }));
     }
     tell(&findings, lake.place.json)
 }

@@ -21,19 +21,24 @@ const BODY_FRAMES: usize = 10;
 const STREAM_FRAMES: u64 = 1000;
 
 /// A life whose point is not met ends after so many calls of maintenance.
-const MAX_CALLS: u64 = 40;
+const MAX_CALLS: u64 = 56;
 
 /// The signal of a process that a fault point has ended.
 const SIGABRT: i32 = 6;
 
-/// What the maintainer asks for, again and again.
-const MAINTENANCE: [&str; 5] = [
+/// What the maintainer asks for, again and again, with the day of the packets for `DAY`.
+const MAINTENANCE: [&str; 7] = [
     "CALL system.flush()",
     "CALL system.compact()",
+    "CALL system.move('hep_proto_1_call', 'DAY', 'hot', 'cold')",
     "CALL system.expire_snapshots('0 seconds')",
     "CALL system.cleanup('0 seconds')",
+    "CALL system.move('hep_proto_1_call', 'DAY', 'cold', 'hot')",
     "CALL system.vacuum('0 seconds')",
 ];
+
+/// The days of the packets: one, or two around midnight.
+const DAYS: &str = "SELECT DISTINCT CAST(date AS VARCHAR) AS day FROM hep_proto_1_call";
 
 /// How a life is to end.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +49,17 @@ pub(crate) enum Death {
     AfterMaintenance(u64),
     /// At a fault point, when it is passed for this time.
     AtPoint(&'static str, u64),
+}
+
+impl Death {
+    /// How the life before must end so that this one can meet its point: nothing else looks at the lake in between.
+    pub(crate) fn prepared_by(self) -> Option<Self> {
+        match self {
+            Self::AtPoint("move.settle", _) => Some(Self::AtPoint("move.taken_over", 1)),
+            Self::AtPoint("move.removed", _) => Some(Self::AtPoint("move.verified", 1)),
+            _ => None,
+        }
+    }
 }
 
 /// How a life ended.
@@ -64,10 +80,15 @@ enum Event {
     Maintained,
 }
 
-/// Small buffers, so that flushes and commits happen all the time and deaths meet them.
+/// Two volumes, and small buffers, so that flushes and commits happen all the time and deaths meet them.
 pub(crate) fn settings() -> Value {
+    let volumes = json!([{"name": "hot", "priority": 0}, {"name": "cold", "priority": 1}]);
     json!({
-        "storage": {"ducklake": {"flush_interval_sec": 1, "hot_buffer": {"max_bytes": 4_194_304, "high_water": 0.05}}},
+        "storage": {"ducklake": {
+            "flush_interval_sec": 1,
+            "hot_buffer": {"max_bytes": 4_194_304, "high_water": 0.05},
+            "storage_policy": {"enable": true, "volumes": volumes},
+        }},
         "ingest": {"journal": {"segment_bytes": 65_536}},
         "log": {"level": "error"},
     })
@@ -195,25 +216,40 @@ fn stream_until_it_dies(address: SocketAddr, life: u64) -> JoinHandle<()> {
 fn maintain_until_it_dies(address: SocketAddr, events: Sender<Event>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for call in MAINTENANCE.iter().cycle() {
-            let body = json!({ "sql": call }).to_string();
-            match http::try_request(address, "POST", "/query", &[], body.as_bytes()) {
-                Ok((200, answer)) => {
-                    assert_succeeded(call, &answer);
-                    if events.send(Event::Maintained).is_err() {
-                        break;
-                    }
+            let Some(days) = ask(address, DAYS) else { break };
+            // Before there is a packet there is no day to move.
+            let days = days.iter().map(|row| row["day"].as_str().unwrap()).collect::<Vec<_>>();
+            let calls = match call.contains("DAY") {
+                true => days.iter().map(|day| call.replace("DAY", day)).collect(),
+                false => vec![(*call).to_owned()],
+            };
+            for call in calls {
+                let Some(steps) = ask(address, &call) else { return };
+                assert_succeeded(&call, &steps);
+                if events.send(Event::Maintained).is_err() {
+                    return;
                 }
-                Ok((status, answer)) => panic!("{call}: {status}: {}", String::from_utf8_lossy(&answer)),
-                Err(_) => break,
             }
         }
     })
 }
 
+/// The rows of a statement; none when the server is dead.
+fn ask(address: SocketAddr, sql: &str) -> Option<Vec<Value>> {
+    let body = json!({ "sql": sql }).to_string();
+    match http::try_request(address, "POST", "/query", &[], body.as_bytes()) {
+        Ok((200, answer)) => {
+            let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+            Some(serde_json::from_value(answer["data"].take()).unwrap())
+        }
+        Ok((status, answer)) => panic!("{sql}: {status}: {}", String::from_utf8_lossy(&answer)),
+        Err(_) => None,
+    }
+}
+
 /// Every step of a call must have succeeded, not only some.
-fn assert_succeeded(call: &str, answer: &[u8]) {
-    let answer: Value = serde_json::from_slice(answer).unwrap();
-    for step in answer["data"].as_array().unwrap() {
+fn assert_succeeded(call: &str, steps: &[Value]) {
+    for step in steps {
         assert_eq!(step["state"], "finished", "{call}: {step}");
     }
 }

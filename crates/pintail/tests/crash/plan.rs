@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     points: Vec<(FaultPoint, &'static str)>,
     only_points: bool,
     done: u64,
+    lives: u64,
     random: fastrand::Rng,
 }
 
@@ -57,6 +58,7 @@ impl Plan {
             points,
             only_points: only.is_some(),
             done: 0,
+            lives: 0,
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -66,8 +68,9 @@ impl Plan {
     }
 
     /// The number of the next life.
-    pub(crate) const fn number(&self) -> u64 {
-        self.done
+    pub(crate) const fn new_life(&mut self) -> u64 {
+        self.lives += 1;
+        self.lives
     }
 
     /// How the next life ends: every second one at a point, one after the other.
@@ -84,7 +87,12 @@ impl Plan {
         }
         let turn = if self.only_points { self.done } else { self.done / 2 };
         let (_, point) = self.points[usize::try_from(turn).unwrap() % self.points.len()];
-        Some(Death::AtPoint(point, self.random.u64(1..=PASSES)))
+        let passes = self.random.u64(1..=PASSES);
+        match Death::AtPoint(point, 1) {
+            // It is met once, on what the death before has left.
+            prepared if prepared.prepared_by().is_some() => Some(prepared),
+            _ => Some(Death::AtPoint(point, passes)),
+        }
     }
 
     pub(crate) fn tell_progress(&self) {
