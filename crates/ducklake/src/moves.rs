@@ -20,6 +20,7 @@ use rusqlite::{Connection, params};
 use crate::append::AppendedFiles;
 use crate::catalog::Catalog;
 use crate::changes::Change;
+use crate::commit::Commit;
 use crate::error::{CatalogError, Result as CatalogResult};
 use crate::schema_changes::TableName;
 use crate::tables::Table;
@@ -211,7 +212,7 @@ impl Catalog {
                 commit.execute(sql::END_FILE, params![commit.snapshot(), id])?;
                 commit.execute(sql::END_DELETE_FILE, params![commit.snapshot(), id])?;
             }
-            commit.record(Change::DeletedFrom(found.id));
+            record(commit, found.id);
             let snapshot = commit.snapshot().to_string();
             layout::set_metadata(commit.connection(), &format!("{MOVED}{}", moved.id), &snapshot)
         });
@@ -240,7 +241,7 @@ impl Catalog {
                 )));
             }
             commit.execute(sql::END_FILES_BEGUN_AT, params![commit.snapshot(), found.id, moved.since.0])?;
-            commit.record(Change::DeletedFrom(found.id));
+            record(commit, found.id);
             let undone = Move { undone: Some(SnapshotId(commit.snapshot())), ..moved.clone() };
             layout::set_metadata(commit.connection(), &format!("{MOVE}{}", moved.id), &undone.text())
         });
@@ -264,6 +265,13 @@ impl Catalog {
             Ok(())
         }))
     }
+}
+
+/// Says that files of a table are gone. DuckDB does not look for deletes when it commits some that it keeps in the catalog
+/// itself, which would name files that are gone; it does look for a flush of those.
+fn record(commit: &mut Commit<'_>, table: i64) {
+    commit.record(Change::DeletedFrom(table));
+    commit.record(Change::InlineFlush(table));
 }
 
 /// The global values whose keys begin with `prefix`, by what follows it.
