@@ -107,8 +107,7 @@ impl Transfer {
         done.message = match ended {
             Ended::GivenBack => given_back(&self.from, &self.to, &moved),
             Ended::Moved => format!(
-                "{} rows of {} moved from {} to {} and were verified there; the space returns when older snapshots \
-                 are expired and their files deleted{}",
+                "{} rows of {} moved from {} to {} and were verified there{}",
                 moved.taken.rows,
                 self.partition.date,
                 self.from.name,
