@@ -1,6 +1,8 @@
 //! `cargo xtask crash`: the kill tests in their long form. The harness is crates/pintail/tests/crash, whose short form is
 //! part of the gate.
 
+use std::process::Command;
+
 use clap::Args;
 
 use crate::python;
@@ -28,12 +30,7 @@ pub(crate) struct Options {
 
 /// Runs it; whether nothing was lost.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let mut command = process::cargo(&["test", "--locked", "--workspace", "--test", "crash"]);
-    if options.release {
-        command.arg("--release");
-    }
-    command.args(["--", "--nocapture"]);
-    command.env(python::DUCKDB.variable(), python::DUCKDB.prepare()?);
+    let mut command = test("crash", options.release)?;
     command.env("PINTAIL_CRASH_KILLS", options.kills.to_string());
     command.env("PINTAIL_CRASH_SEED", options.seed.to_string());
     command.env("PINTAIL_CRASH_POINT", options.point.as_deref().unwrap_or_default());
@@ -42,4 +39,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         options.minutes.map_or_else(String::new, |minutes| minutes.to_string()),
     );
     process::succeeds(&mut command)
+}
+
+/// The command that runs one test of the server and shows what it prints, beside official DuckDB.
+pub(crate) fn test(target: &str, release: bool) -> Result<Command> {
+    let mut command = process::cargo(&["test", "--locked", "--workspace", "--test", target]);
+    if release {
+        command.arg("--release");
+    }
+    command.args(["--", "--nocapture"]);
+    command.env(python::DUCKDB.variable(), python::DUCKDB.prepare()?);
+    Ok(command)
 }

@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask test` is the whole gate, `cargo xtask clients` its part with the clients that people
-//! connect with, `cargo xtask crash` is the long form of one of its tests, `cargo xtask bench` measures.
+//! connect with, `cargo xtask crash` and `cargo xtask interplay` are the long forms of two of its tests, `cargo xtask bench` measures.
 //!
 //! Everything that a developer or a build machine does beyond plain cargo is written here, in Rust,
 //! so that there is one place to read and one way to run it.
@@ -11,6 +11,7 @@ mod benchmarks;
 mod clients;
 mod crash;
 mod gate;
+mod interplay;
 mod machine;
 mod process;
 mod python;
@@ -39,6 +40,8 @@ enum Command {
     Clients(clients::Options),
     /// Kill the server again and again, at random instants and at every fault point
     Crash(crash::Options),
+    /// Let the server and official DuckDB write one lake at the same time
+    Interplay(interplay::Options),
     /// Run the benchmarks in release mode and write docs/benchmarks.md
     Bench(bench::Options),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test(options) => gate::run(&options),
         Command::Clients(options) => clients::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Interplay(options) => interplay::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

@@ -62,6 +62,9 @@ pub(crate) fn apply(
         SourceRetirement::Remove => Change::MergeAdjacent(table.id),
         SourceRetirement::Retire => Change::RewriteDelete(table.id),
     });
+    // DuckDB does not look for a merge when it commits deletes that it keeps in the catalog itself: they would name a file
+    // that is gone, and its rows would be back. It does look for this.
+    commit.record(Change::InlineFlush(table.id));
     Ok(())
 }
 

@@ -117,6 +117,11 @@ impl Lake {
         let new_files = guard.0.clone();
         let deleted = blocking("writing deletes", move || table_files.delete(&ids, &new_files)).await?;
         if deleted.rows != changed as u64 {
+            if self.head().await?.0 != cut.snapshot() {
+                return Err(Error::conflict(format!(
+                    "the files of table {table} changed while its rows were read: send the statement again"
+                )));
+            }
             return Err(Error::internal(format!(
                 "table {table}: {changed} rows were to be changed, {} were found in its files",
                 deleted.rows
