@@ -79,6 +79,20 @@ def first_batch_ms(client: flight.FlightClient) -> float:
     raise SystemExit("the query gave no rows")
 
 
+def end_of_plan_ms(server: Server, client: flight.FlightClient) -> float:
+    """From closing a stream whose first rows came to the server's word that the query has ended."""
+    reader = client.do_get(flight.Ticket(QUERY.encode()))
+    reader.read_chunk()
+    running = "SELECT count(*) AS n FROM system.queries WHERE state = 'running' AND sql NOT LIKE '%system.queries%'"
+    if server.query(running)[0]["n"] != 1:
+        raise SystemExit("the query ended before its stream was closed")
+    begin = time.perf_counter()
+    reader.cancel()
+    while server.query(running)[0]["n"] > 0:
+        pass
+    return (time.perf_counter() - begin) * 1e3
+
+
 def from_parquet(options, folder: pathlib.Path, copy: pathlib.Path) -> list[dict]:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(in_parquet(options, folder))
@@ -90,10 +104,12 @@ def from_parquet(options, folder: pathlib.Path, copy: pathlib.Path) -> list[dict
             medians = interleaved(paths, options.rounds, options.rows)
         client = stack.enter_context(pyarrow_client(server))
         first = first_batch_ms(client)
+        end = end_of_plan_ms(server, client)
         server.stop()
     return [
         at_most("from Parquet, ratio to DuckDB", medians[own] / medians[peer], 1.0),
         at_most("from Parquet, first batch", first, 50, "ms"),
+        at_most("from Parquet, stream closed to plan ended", end, 1000, "ms"),
         at_most("from Parquet, growth of resident memory", growth(seen), 256, "MiB"),
         *[figure(f"{name}, median", seconds, "s") for name, seconds in medians.items()],
     ]

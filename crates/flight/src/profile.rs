@@ -45,7 +45,9 @@ mod tests {
             (&[][..], None),
             (&[("user-agent", "grafana")][..], None),
             (&[("database", "main")][..], Some(WireProfile::Grafana)),
+            (&[("bucket", "main")][..], Some(WireProfile::Grafana)),
             (&[("bucket-name", "")][..], Some(WireProfile::Grafana)),
+            (&[("iox-namespace-name", "main")][..], Some(WireProfile::Grafana)),
             (&[("pintail-profile", "grafana")][..], Some(WireProfile::Grafana)),
             (&[("bucket", "b"), ("pintail-profile", "standard")][..], Some(WireProfile::Standard)),
         ] {

@@ -123,6 +123,36 @@ fn a_client_certificate_opens_the_connection_and_credentials_the_door() {
 }
 
 #[test]
+fn listeners_of_packets_and_http_ask_for_client_certificates_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new(&directory.path().join("tls"));
+    let stranger = Authority::new(&directory.path().join("other"));
+    let mut tls = authority.sign("server").listener();
+    merge(&mut tls, json!({"tls_client_ca": authority.file()}));
+    let changes =
+        json!({"ingest": {"tcp": tls, "http": tls}, "node": {"http_server": tls}, "prometheus": tls});
+    let server = Server::start_with(directory.path(), changes);
+    let (known, unknown) = (authority.sign("client"), stranger.sign("client"));
+    for (client, is_known) in [(Some(&known), true), (Some(&unknown), false), (None, false)] {
+        for (name, method, path, body) in [
+            ("hep_http", "POST", "/api/hep", hep::invite("by HTTP")),
+            ("node_http", "GET", "/health", Vec::new()),
+            ("metrics", "GET", "/metrics", Vec::new()),
+        ] {
+            let mut stream = authority.connect_as(server.address(name), client);
+            let answer = request_over(&mut stream, method, path, &[], &body);
+            assert_eq!(answer.is_ok_and(|(status, _)| status == 200), is_known, "{name}");
+        }
+        let mut stream = authority.connect_as(server.address("hep_tcp"), client);
+        let sent = stream.write_all(&hep::invite("by TCP")).and_then(|()| stream.flush());
+        stream.conn.send_close_notify();
+        let ended = sent.and_then(|()| stream.flush()).and_then(|()| stream.read_to_end(&mut Vec::new()));
+        assert_eq!(ended.is_ok(), is_known, "hep_tcp: {ended:?}");
+    }
+    server.wait_for_number("SELECT count(*) FROM hep_proto_1_call", 2);
+}
+
+#[test]
 fn new_certificates_are_shown_after_a_signal_and_broken_ones_are_not() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("tls");

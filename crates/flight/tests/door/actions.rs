@@ -4,7 +4,10 @@ use arrow_flight::sql::{
     ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionEndTransactionRequest,
     CommandStatementQuery, ProstMessageExt,
 };
-use arrow_flight::{FlightDescriptor, FlightEndpoint, RenewFlightEndpointRequest, Ticket};
+use arrow_flight::{
+    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint,
+    RenewFlightEndpointRequest, Ticket,
+};
 use prost::Message as _;
 use tonic::Code;
 
@@ -61,4 +64,23 @@ async fn an_endpoint_is_renewed_as_long_as_its_ticket_lives() {
     let forged = FlightEndpoint::new().with_ticket(Ticket::new(forged));
     let error = act(&mut plain, ADMIN, "RenewFlightEndpoint", renew(forged)).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_query_can_be_cancelled_and_an_update_that_ran_can_not() {
+    let server = Server::start().await;
+    let mut plain = server.plain_client().await;
+    for (sql, expected) in [
+        ("SELECT 1", CancelStatus::Cancelled),
+        ("CREATE TABLE made (v INTEGER)", CancelStatus::NotCancellable),
+        ("INSERT INTO made VALUES (1)", CancelStatus::NotCancellable),
+    ] {
+        let query = CommandStatementQuery { query: sql.into(), transaction_id: None };
+        let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+        let info = plain.get_flight_info(with_token(descriptor, ADMIN)).await.unwrap().into_inner();
+        let request = CancelFlightInfoRequest { info: Some(info) }.encode_to_vec();
+        let results = act(&mut plain, ADMIN, "CancelFlightInfo", request).await.unwrap();
+        let result = CancelFlightInfoResult::decode(results[0].clone()).unwrap();
+        assert_eq!(result.status(), expected, "{sql}");
+    }
 }

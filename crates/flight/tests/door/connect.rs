@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
+use arrow_flight::{
+    Action, BasicAuth, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket,
+};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use pintail_identity::Authenticator;
 use pintail_identity::sessions::SessionLimits;
 use pintail_types::SystemClock;
+use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
@@ -43,6 +46,36 @@ async fn a_handshake_takes_a_bearer_and_answers_in_headers_and_trailers() {
     let trailers = stream.trailers().await.unwrap().unwrap();
     assert_eq!(trailers.get("authorization").unwrap(), header.as_str());
     assert_eq!(header.strip_prefix("Bearer ").unwrap().as_bytes(), answer.payload);
+}
+
+/// As clients do that are older than Flight SQL.
+#[tokio::test]
+async fn a_handshake_takes_user_and_password_in_its_first_message() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    for (password, expected) in [(ADMIN, Code::Ok), ("wrong", Code::Unauthenticated)] {
+        let basic = BasicAuth { username: "anyone".into(), password: password.into() };
+        let first = HandshakeRequest { protocol_version: 0, payload: basic.encode_to_vec().into() };
+        let answer = client.handshake(Request::new(futures::stream::iter([first]))).await;
+        assert_eq!(answer.as_ref().err().map_or(Code::Ok, Status::code), expected, "{password}");
+        let Ok(response) = answer else { continue };
+        let session = response.into_inner().message().await.unwrap().unwrap().payload;
+        let session = String::from_utf8(session.to_vec()).unwrap();
+        client.list_actions(with_token(Empty {}, &session)).await.unwrap();
+    }
+}
+
+/// JDBC sends each parameter of a URL that it does not know as a header.
+#[tokio::test]
+async fn headers_are_taken_up_to_a_limit_and_the_connection_lives_on() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    for (bytes, is_taken) in [(60 << 10, true), (65 << 10, false), (0, true)] {
+        let mut request = with_token(Empty {}, ADMIN);
+        request.metadata_mut().insert("unknown", "x".repeat(bytes).parse().unwrap());
+        let answer = client.list_actions(request).await;
+        assert_eq!(answer.is_ok(), is_taken, "{bytes}: {:?}", answer.err());
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type, Schema, TimeUnit};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionClosePreparedStatementRequest, Any, CommandPreparedStatementQuery,
@@ -12,7 +12,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage, Ticket};
 use futures::TryStreamExt;
-use pintail_engine::QueryState;
+use pintail_engine::{QueryState, WireProfile};
 use pintail_identity::Principal;
 use prost::Message as _;
 use tonic::Code;
@@ -51,6 +51,32 @@ fn assert_wire_types(schema: &Schema) {
                 | DataType::RunEndEncoded(..)
         );
         assert!(!foreign, "{field}");
+    }
+}
+
+/// Grafana reads nanoseconds only. Which listener or header a client comes with decides it.
+#[tokio::test]
+async fn a_listener_or_a_header_chooses_the_types_that_leave() {
+    let [standard, grafana] = [
+        Server::start().await,
+        Server::start_changed(|options| options.profile = WireProfile::Grafana).await,
+    ];
+    let (micros, nanos) = (TimeUnit::Microsecond, TimeUnit::Nanosecond);
+    for (server, header, expected) in [
+        (&standard, None, micros),
+        (&standard, Some(("database", "homer_lake")), nanos),
+        (&standard, Some(("iox-namespace-name", "homer_lake")), nanos),
+        (&standard, Some(("pintail-profile", "grafana")), nanos),
+        (&grafana, None, nanos),
+        (&grafana, Some(("pintail-profile", "standard")), micros),
+    ] {
+        let mut client = server.client(ADMIN).await;
+        if let Some((name, value)) = header {
+            client.set_header(name, value);
+        }
+        let info = client.execute("SELECT timestamp FROM hep_proto_1_call".into(), None).await.unwrap();
+        let rows = fetch(&mut client, &info).await.unwrap();
+        assert_eq!(*rows[0].schema().field(0).data_type(), DataType::Timestamp(expected, None), "{header:?}");
     }
 }
 

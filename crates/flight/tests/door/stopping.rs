@@ -127,6 +127,8 @@ async fn programs_find_the_reason_of_an_error() {
     let error = plain.get_flight_info(with_token(descriptor, ADMIN)).await.unwrap_err();
     assert!(error.metadata().contains_key("pintail-reason"), "{error:?}");
     assert!(!error.details().is_empty());
+    let query = error.metadata().get("pintail-query-id").unwrap().to_str().unwrap();
+    assert!(error.message().contains(query), "{error}");
     // In mid-stream, too, and with the query.
     let sql = "SELECT 1 / (value - 5) FROM generate_series(1, 10)";
     let stream = plain.do_get(with_token(Ticket::new(sql), ADMIN)).await.unwrap().into_inner();

@@ -22,7 +22,8 @@ pub(crate) fn packet(protocol: u8, payload: &[u8]) -> Vec<u8> {
     packet_at(protocol, payload, SystemTime::now())
 }
 
-fn packet_at(protocol: u8, payload: &[u8], time: SystemTime) -> Vec<u8> {
+/// The same, captured at `time`.
+pub(crate) fn packet_at(protocol: u8, payload: &[u8], time: SystemTime) -> Vec<u8> {
     let time = time.duration_since(UNIX_EPOCH).unwrap();
     let mut chunks = Vec::new();
     let mut chunk = |kind: u16, body: &[u8]| {

@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::Server;
+
 /// Official DuckDB as a process: reads statements, a JSON array on a line, and writes for each line the rows of the last
 /// statement, or the error.
 const DUCKDB: &str = r#"
@@ -29,6 +31,29 @@ for line in sys.stdin:
     print(json.dumps(answer, default=shown), flush=True)
 "#;
 
+/// A statement asked through three drivers: prints, for each, the rows as JSON on a line.
+const CLIENTS: &str = r#"
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import adbc_driver_flightsql.dbapi, flightsql, pyarrow.flight
+flight_sql, flight, sql = sys.argv[1:]
+host, port = flight_sql.rsplit(":", 1)
+def adbc():
+    with adbc_driver_flightsql.dbapi.connect(f"grpc://{flight_sql}", autocommit=True) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+def dbapi():
+    client = flightsql.FlightSQLClient(host=host, port=int(port), insecure=True)
+    return client.do_get(client.execute(sql).endpoints[0].ticket).read_all()
+def pyarrow_flight():
+    with pyarrow.flight.connect(f"grpc://{flight}") as client:
+        info = client.get_flight_info(pyarrow.flight.FlightDescriptor.for_command(sql))
+        return client.do_get(info.endpoints[0].ticket).read_all()
+for read in (adbc, dbapi, pyarrow_flight):
+    print(json.dumps(read().to_pylist(), default=str))
+"#;
+
 /// The interpreter that `variable` names, else the one of the environment that the gate makes.
 fn interpreter(variable: &str, environment: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
@@ -47,6 +72,21 @@ pub(crate) fn duckdb_python() -> Option<PathBuf> {
 /// The interpreter with a server that speaks S3; says so when there is none.
 pub(crate) fn s3_python() -> Option<PathBuf> {
     found(interpreter("PINTAIL_S3_PYTHON", "s3-venv"), "PINTAIL_S3_PYTHON")
+}
+
+/// The interpreter with the clients of Flight SQL; says so when there is none.
+pub(crate) fn client_python() -> Option<PathBuf> {
+    found(interpreter("PINTAIL_CLIENT_PYTHON", "client-venv"), "PINTAIL_CLIENT_PYTHON")
+}
+
+/// The rows of a statement as ADBC, flightsql-dbapi and pyarrow's plain Flight read them, in this order.
+pub(crate) fn client_rows(python: &Path, server: &Server, sql: &str) -> [Vec<Value>; 3] {
+    let [flight_sql, flight] =
+        ["node_flightsql", "node_flight"].map(|listener| server.address(listener).to_string());
+    let output = Command::new(python).args(["-c", CLIENTS, &flight_sql, &flight, sql]).output().unwrap();
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut lines = output.stdout.split(|byte| *byte == b'\n');
+    [(); 3].map(|()| serde_json::from_slice(lines.next().unwrap()).unwrap())
 }
 
 fn found(python: Option<PathBuf>, variable: &str) -> Option<PathBuf> {
