@@ -28,6 +28,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace_root());
+    // What `cargo run` says of this crate. Build scripts that ask for these names (ring's does) would run again, and all
+    // that stands on them be compiled again, whenever this command and plain cargo take turns.
+    for (name, _) in std::env::vars_os() {
+        let of_this_crate = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        });
+        if of_this_crate {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

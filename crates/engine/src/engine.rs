@@ -21,11 +21,13 @@ use pintail_types::{Clock, Error, Result};
 
 use crate::dialect::DEFAULT_SCHEMA;
 use crate::error::from_datafusion;
+use crate::execution::Execution;
+use crate::fairness::FairJoins;
 use crate::functions;
 use crate::long_text;
 use crate::maintenance::MaintenanceTable;
 use crate::node::NodeFacts;
-use crate::registry::QueryRegistry;
+use crate::registry::{ActiveQuery, QueryRegistry};
 use crate::relations::ForeignRelations;
 use crate::runtime::QueryRuntime;
 use crate::session::{Session, SessionOptions};
@@ -198,12 +200,12 @@ impl Engine {
         TemporaryTables::new(&self.runtime_env.memory_pool, self.memory_bytes)
     }
 
-    /// The shared environment, with a pool that records what one query holds of the shared memory.
-    pub(crate) fn query_memory(&self) -> (Arc<RuntimeEnv>, Arc<PeakRecordingPool>) {
+    /// What a query runs with: the shared environment, with a pool that records what it holds of the shared memory.
+    pub(crate) fn execution(&self, query: &ActiveQuery) -> (Execution, Arc<PeakRecordingPool>) {
         let memory = Arc::new(PeakRecordingPool::new(Arc::clone(&self.runtime_env.memory_pool)));
         let mut own = RuntimeEnv::clone(&self.runtime_env);
         own.memory_pool = Arc::<PeakRecordingPool>::clone(&memory);
-        (Arc::new(own), memory)
+        (Execution::new(Arc::new(own), query.end()), memory)
     }
 }
 
@@ -258,7 +260,8 @@ fn session_config(catalog: &str, partitions: usize, memory_bytes: u64) -> Sessio
     config
 }
 
-/// The rules of DataFusion, and ours among them: for the first rows in an order, and for small partitions of windows.
+/// The rules of DataFusion, and ours among them: for the first rows in an order, for small partitions of windows, and for
+/// joins that let others have their turn.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|rule| rule.name() == TopRows::AFTER);
@@ -266,6 +269,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
         [Arc::new(TopRows), Arc::new(WindowPartitions)];
     rules.splice(place..place, ours);
+    rules.push(Arc::new(FairJoins));
     rules
 }
 

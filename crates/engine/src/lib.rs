@@ -20,6 +20,8 @@ mod chains;
 mod dialect;
 mod engine;
 mod error;
+mod execution;
+mod fairness;
 mod functions;
 mod grafana;
 mod grammar;

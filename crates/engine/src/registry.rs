@@ -266,8 +266,8 @@ impl ActiveQuery {
         self.entry.id
     }
 
-    /// Cancelled when somebody asks for it through [`QueryRegistry::cancel`].
-    pub(crate) fn cancellation(&self) -> CancellationToken {
+    /// Cancelled when somebody asks for it through [`QueryRegistry::cancel`], and when the query has ended.
+    pub(crate) fn end(&self) -> CancellationToken {
         self.entry.cancel.clone()
     }
 
@@ -341,6 +341,8 @@ impl ActiveQuery {
         listed.ended.push_back(Arc::clone(&self.entry));
         drop(listed);
         self.registry.ended.notify_waiters();
+        // Whoever read its rows may be gone; what still computes some is to hear of it.
+        self.entry.cancel.cancel();
     }
 }
 

@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
@@ -17,6 +16,7 @@ use pintail_types::{QueryId, Result};
 
 use crate::catalog::{SessionCatalogs, visible};
 use crate::engine::Engine;
+use crate::execution::Execution;
 use crate::functions::Caller;
 use crate::maintenance::Call;
 use crate::past::PastCatalogs;
@@ -182,12 +182,12 @@ impl Session {
         &self,
         id: QueryId,
         sql: &str,
-        work: impl FnOnce(Arc<RuntimeEnv>) -> F,
+        work: impl FnOnce(Execution) -> F,
     ) -> Result<u64> {
         let engine = self.engine();
         let query = self.begin(id, sql);
-        let (runtime_env, memory) = engine.query_memory();
-        let work = work(runtime_env);
+        let (execution, memory) = engine.execution(&query);
+        let work = work(execution);
         let done = self
             .limits(&query)
             .guard(async {
@@ -234,7 +234,7 @@ impl Session {
     }
 
     pub(crate) fn limits(&self, query: &ActiveQuery) -> Limits {
-        Limits::new(query.cancellation(), self.query_timeout())
+        Limits::new(query.end(), self.query_timeout())
     }
 }
 

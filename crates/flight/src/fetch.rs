@@ -121,7 +121,7 @@ impl Production {
         let query = self.rows.query;
         let next = self.patience.deadline.limit(self.next_message()).await.flatten();
         next.map_err(|error| match query {
-            Some(query) => status(&error.context(format_args!("query {query}")).of_query(query)),
+            Some(query) => status(&error.of_query(query)),
             None => status(&error),
         })
     }
@@ -277,7 +277,7 @@ mod tests {
         let items: Vec<_> = fetch.collect().await;
         assert_eq!(items.len(), 3);
         let status = items[2].as_ref().unwrap_err();
-        let message = format!("query {query}: no memory left");
+        let message = format!("no memory left (query {query})");
         assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, message.as_str()));
     }
 

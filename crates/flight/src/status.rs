@@ -1,7 +1,8 @@
 //! Errors as gRPC statuses: the code, a short message, and for programs a reason and the query's id.
 //!
-//! Reason and query stand in the trailers `pintail-reason` and `pintail-query-id`, and in `grpc-status-details-bin`
-//! as a `google.rpc.Status` with one `google.rpc.ErrorInfo`, which is what clients of all languages can read.
+//! The message ends with the query's id. Reason and query stand in the trailers `pintail-reason` and `pintail-query-id`
+//! too, and in `grpc-status-details-bin` as a `google.rpc.Status` with one `google.rpc.ErrorInfo`, which is what clients of
+//! all languages can read.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +68,12 @@ pub(crate) fn status(error: &Error) -> Status {
         tracing::error!(kind = error.kind().name(), cause = ?std::error::Error::source(error), "{error}");
     }
     let code = code_of(error);
-    let message = shortened(error.message());
     let query_id = error.query_id().map(|id| id.to_string());
+    let message = match &query_id {
+        // Most tools show the message only.
+        Some(id) => format!("{} (query {id})", shortened(error.message())),
+        None => shortened(error.message()),
+    };
     let info = ErrorInfo {
         reason: error.reason().to_owned(),
         domain: DOMAIN.to_owned(),
@@ -140,7 +145,7 @@ mod tests {
         assert_eq!(status.metadata().get("pintail-reason").unwrap(), "42P01");
         assert_eq!(status.metadata().get("pintail-query-id").unwrap(), id.to_string().as_str());
         let details = StatusDetails::decode(status.details()).unwrap();
-        assert_eq!((details.code, details.message.as_str()), (5, "no table t"));
+        assert_eq!((details.code, details.message), (5, format!("no table t (query {id})")));
         let info = ErrorInfo::decode(details.details[0].value.clone()).unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("42P01", "pintail"));
         assert_eq!(info.metadata["query_id"], id.to_string());

@@ -192,9 +192,9 @@ impl Statement {
         };
         let values = values.map_err(|error| error.of_query(self.0.id))?;
         let inner = Arc::clone(&self.0);
-        let run = |runtime_env| async move {
+        let run = |execution| async move {
             match &inner.work {
-                Work::Update(update) => update.run(runtime_env, values).await,
+                Work::Update(update) => update.run(execution, values).await,
                 Work::Query(_) | Work::Setting(_) | Work::Call(_) => {
                     Err(Error::internal("the statement changes no tables"))
                 }
@@ -245,10 +245,10 @@ impl Statement {
         {
             return QueryStream::of_row(&row, self.schema(), query).map_err(|error| error.of_query(id));
         }
-        let (runtime_env, memory) = engine.query_memory();
+        let (execution, memory) = engine.execution(&query);
         let start = async move {
             match &inner.work {
-                Work::Query(query) => query.start(runtime_env, values).await,
+                Work::Query(query) => query.start(execution, values).await,
                 Work::Call(call) => call_rows(call, &inner.session).await,
                 Work::Setting(_) | Work::Update(_) => {
                     Err(Error::invalid("the statement has no rows: run it as an update"))

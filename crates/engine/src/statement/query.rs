@@ -1,6 +1,5 @@
 //! A statement with rows: its plan, kept between executions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -9,7 +8,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as PlanResult, ScalarValue};
 use datafusion::datasource::source_as_provider;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,6 +20,7 @@ use pintail_types::{Error, Result};
 
 use crate::dialect::{complete_names, number_placeholders};
 use crate::error::from_datafusion;
+use crate::execution::Execution;
 use crate::parameters;
 use crate::planning;
 use crate::ready_plan::ReadyPlan;
@@ -117,13 +116,13 @@ impl Query {
     /// Binds the query to this moment and to `values`, and starts its plan once for each of them.
     pub(super) async fn start(
         &self,
-        runtime_env: Arc<RuntimeEnv>,
+        execution: Execution,
         values: Vec<Vec<ScalarValue>>,
     ) -> Result<SendableRecordBatchStream> {
         let planned = Arc::clone(&self.planned.lock());
         let mut config = self.state.config().clone();
         if planned.plan.is_timeless() {
-            let context = self.task_context(config, runtime_env);
+            let context = self.task_context(config, execution);
             let follows_pin = |_: &dyn TableProvider| false;
             let started = planned.plan.start(&self.state, Vec::new(), context, &follows_pin).await;
             return started.map_err(|error| from_datafusion(&error));
@@ -131,12 +130,12 @@ impl Query {
         let generation = self.session.pin(&mut config).await?;
         if planned.generation == Some(generation) && planned.plan.kept().is_some() {
             let state = Arc::clone(&self.state);
-            return self.start_each(planned, state, self.task_context(config, runtime_env), values).await;
+            return self.start_each(planned, state, self.task_context(config, execution), values).await;
         }
         let mut state = at_this_moment(&self.state);
         *state.config_mut() = config.clone();
         let planned = self.planned_for(&state, planned, generation).await?;
-        let context = self.task_context(config, runtime_env);
+        let context = self.task_context(config, execution);
         self.start_each(planned, Arc::new(state), context, values).await
     }
 
@@ -169,14 +168,8 @@ impl Query {
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)))
     }
 
-    /// What a plan runs in. Plans hold the functions that they call, so it knows none by name.
-    fn task_context(&self, config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Arc<TaskContext> {
-        let session_id = self.state.session_id().to_owned();
-        let (scalar, higher_order) = (HashMap::new(), HashMap::new());
-        let (aggregate, window) = (HashMap::new(), HashMap::new());
-        let context =
-            TaskContext::new(None, session_id, config, scalar, higher_order, aggregate, window, runtime_env);
-        Arc::new(context)
+    fn task_context(&self, config: SessionConfig, execution: Execution) -> Arc<TaskContext> {
+        execution.task_context(self.state.session_id().to_owned(), config)
     }
 
     /// The plan, made again if a table may have changed.

@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
-use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as Parsed;
@@ -27,6 +26,7 @@ use self::names::Target;
 use self::rows::RowsChange;
 use crate::dialect::{complete_names, first_word, number_placeholders};
 use crate::error::from_datafusion;
+use crate::execution::Execution;
 use crate::parameters;
 use crate::session::{Session, at_this_moment};
 
@@ -86,23 +86,19 @@ impl Update {
 
     /// Runs it once for each row of values and gives the number of rows that changed. Rows that are added are one
     /// commit, whatever the number of values.
-    pub(crate) async fn run(
-        &self,
-        runtime_env: Arc<RuntimeEnv>,
-        values: Vec<Vec<ScalarValue>>,
-    ) -> Result<u64> {
+    pub(crate) async fn run(&self, execution: Execution, values: Vec<Vec<ScalarValue>>) -> Result<u64> {
         admit(&self.session)?;
         if matches!(self.sql, Sql::Insert(_)) {
-            return Box::pin(self.run_once(&runtime_env, values)).await;
+            return Box::pin(self.run_once(&execution, values)).await;
         }
         let mut changed = 0;
         for row in values {
-            changed += Box::pin(self.run_once(&runtime_env, vec![row])).await?;
+            changed += Box::pin(self.run_once(&execution, vec![row])).await?;
         }
         Ok(changed)
     }
 
-    async fn run_once(&self, runtime_env: &Arc<RuntimeEnv>, values: Vec<Vec<ScalarValue>>) -> Result<u64> {
+    async fn run_once(&self, execution: &Execution, values: Vec<Vec<ScalarValue>>) -> Result<u64> {
         if let Some(target) = rows::target(&self.session, &self.sql)? {
             target.writer.settle_rows(&target.table).await?;
         }
@@ -121,7 +117,7 @@ impl Update {
             }
             Change::Fill(target, destination, plan) => {
                 let columns = Arc::clone(plan.schema().inner());
-                let rows = rows_of(plan, state, Arc::clone(runtime_env), values);
+                let rows = rows_of(plan, state, execution.clone(), values);
                 target.writer.load(&target.table, destination, columns, rows, author).await
             }
             Change::Rows(target, change) => {
@@ -129,7 +125,7 @@ impl Update {
                 let kind = change.kind();
                 let plan = change.with_row_ids(provider)?;
                 let config = state.config().clone();
-                let rows = rows_of(plan, state, Arc::clone(runtime_env), values);
+                let rows = rows_of(plan, state, execution.clone(), values);
                 target.writer.change_rows(&target.table, kind, &config, rows, author).await
             }
             Change::Truncate(target) => target.writer.truncate(&target.table, state.config(), author).await,
@@ -182,10 +178,10 @@ fn admit(session: &Session) -> Result<()> {
 fn rows_of(
     plan: LogicalPlan,
     state: SessionState,
-    runtime_env: Arc<RuntimeEnv>,
+    execution: Execution,
     values: Vec<Vec<ScalarValue>>,
 ) -> Rows {
-    let context = Arc::new(TaskContext::from(&state).with_runtime(runtime_env));
+    let context = execution.task_context(state.session_id().to_owned(), state.config().clone());
     let state = Arc::new(state);
     futures::stream::iter(values)
         .then(move |row| {
