@@ -54,6 +54,12 @@ def basic():
     works(target.plain, username="anybody", password=target.token)
 
 
+def oidc():
+    options = {"username": target.oidc_user, "password": target.oidc_password}
+    works(target.plain, **options)
+    works(target.tls, tls=True, **options, **certificates())
+
+
 def refused():
     for options in ({}, bearer("wrong"), {"username": target.user, "password": "wrong"}):
         fails(lambda credentials=options: works(target.plain, **credentials), "unauthenticated")
@@ -395,7 +401,7 @@ def token():
 check.feature("anonymous", lambda: works(target.open))
 check.feature("token", token)
 check.feature("basic", basic)
-check.feature("oidc", lambda: works(target.plain, username=target.oidc_user, password=target.oidc_password))
+check.feature("oidc", oidc)
 check.feature("oidc-token", lambda: works(target.plain, **bearer(target.oidc_token)))
 check.feature("refused", refused)
 check.feature("tls", tls)

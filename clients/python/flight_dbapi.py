@@ -300,6 +300,9 @@ class Dialect:
         user = f"{target.user}:{target.password}@"
         self.check.feature("token", lambda: self.works(target.plain, insecure="True", token=target.token))
         self.check.feature("basic", lambda: self.works(target.plain, user, insecure="True"))
+        oidc = f"{target.oidc_user}:{target.oidc_password}@"
+        self.check.feature("oidc", lambda: self.works(target.plain, oidc, insecure="True"))
+        self.check.feature("oidc-token", lambda: self.works(target.plain, insecure="True", token=target.oidc_token))
         unverified = {"disable_server_verification": "True"}
         self.check.feature("tls", lambda: self.works(target.tls, user, **unverified))
         for name in ("schemas", "tables", "columns", "query", "empty", "parameters", "errors"):

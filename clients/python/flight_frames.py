@@ -12,9 +12,21 @@ target = read_target()
 DRIVER = f"adbc-driver-flightsql {adbc_driver_flightsql.__version__}"
 
 
-def connect():
-    options = {"username": target.user, "password": target.password}
-    return flightsql.connect(f"grpc://{target.plain}", db_kwargs=options, autocommit=True)
+BASIC = {"username": target.user, "password": target.password}
+OIDC = {"username": target.oidc_user, "password": target.oidc_password}
+
+
+def connect(options, scheme="grpc", address=target.plain):
+    return flightsql.connect(f"{scheme}://{address}", db_kwargs=options, autocommit=True)
+
+
+def bearer(token):
+    return {"adbc.flight.sql.authorization_header": f"Bearer {token}"}
+
+
+def tls():
+    with open(target.ca, encoding="utf-8") as file:
+        return {"adbc.flight.sql.client_option.tls_root_certs": file.read()}
 
 
 def drop(connection, table):
@@ -132,8 +144,22 @@ class Polars:
 
 for library, frames in ((pandas, Pandas), (polars, Polars)):
     check = Check(library.__name__, f"{library.__name__} {library.__version__}, {DRIVER}")
-    with connect() as shared:
-        check.feature("basic", lambda: equal(len(frames(shared).read("SELECT 1 AS one")), 1, "rows"))
+
+    def works(*where):
+        with connect(*where) as connection:
+            equal(len(frames(connection).read("SELECT 1 AS one")), 1, "rows")
+
+    def refused():
+        for options in ({}, bearer("wrong"), {**BASIC, "password": "wrong"}):
+            fails(lambda credentials=options: works(credentials), "unauthenticated")
+
+    check.feature("token", lambda: works(bearer(target.token)))
+    check.feature("basic", lambda: works(BASIC))
+    check.feature("oidc", lambda: works(OIDC))
+    check.feature("oidc-token", lambda: works(bearer(target.oidc_token)))
+    check.feature("refused", refused)
+    check.feature("tls", lambda: works(BASIC | tls(), "grpc+tls", target.tls))
+    with connect(BASIC) as shared:
         for name in ("anonymous", "query", "empty", "types", "nulls", "big", "parameters", "errors", "ingest"):
             if hasattr(frames, name):
                 check.feature(name, getattr(frames(shared), name))

@@ -126,12 +126,13 @@ pub(crate) static PROGRAMS: [Program; 9] = [
             Client {
                 name: "pandas",
                 title: "pandas",
-                features: "basic query empty types nulls big errors ingest",
+                features: "token basic oidc oidc-token refused tls query empty types nulls big errors ingest",
             },
             Client {
                 name: "polars",
                 title: "polars",
-                features: "anonymous basic query empty types nulls big errors parameters ingest",
+                features: "anonymous token basic oidc oidc-token refused tls query empty types nulls big errors parameters \
+                           ingest",
             },
         ],
     },
@@ -150,7 +151,7 @@ pub(crate) static PROGRAMS: [Program; 9] = [
             Client {
                 name: "sqlalchemy",
                 title: "SQLAlchemy",
-                features: "token basic tls schemas tables columns query empty errors parameters",
+                features: "token basic oidc oidc-token tls schemas tables columns query empty errors parameters",
             },
         ],
     },
