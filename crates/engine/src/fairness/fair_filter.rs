@@ -1,7 +1,7 @@
 //! The filter of a join, which is where its inner loops come by.
 
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -13,8 +13,21 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::turn;
 
 /// Gives what the expression in it gives, as a part of a turn.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Eq)]
 pub(super) struct FairFilter(pub(super) Arc<dyn PhysicalExpr>);
+
+// By hand, because of https://github.com/rust-lang/rust/issues/78808.
+impl PartialEq for FairFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq(&other.0)
+    }
+}
+
+impl Hash for FairFilter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Display for FairFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
