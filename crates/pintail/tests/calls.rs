@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -115,6 +116,21 @@ fn calls_end_as_their_messages_say_here_and_in_duckdb() {
     assert_eq!(server.query(ASKED), expected, "in files");
     let Some(duckdb) = python::duckdb_python() else { return };
     assert_eq!(python::duckdb_rows(&duckdb, &server.catalog(), ASKED), expected, "in DuckDB");
+    assert_layout(&duckdb, &server);
+}
+
+/// A file for each day, compressed by zstd, with its rows in the order of their time.
+fn assert_layout(duckdb: &Path, server: &Server) {
+    let files = format!("{}/**/date=*/*.parquet", server.directory.display());
+    let unordered = format!(
+        "SELECT count(*) FROM (SELECT timestamp < lag(timestamp) OVER (PARTITION BY filename ORDER BY file_row_number) AS back \
+         FROM read_parquet('{files}', filename = true, file_row_number = true)) WHERE back"
+    );
+    let sql = format!(
+        "SELECT list(DISTINCT compression) AS compression, ({unordered}) AS unordered FROM parquet_metadata('{files}')"
+    );
+    let expected = json!({"compression": ["ZSTD"], "unordered": 0});
+    assert_eq!(python::duckdb_rows(duckdb, &server.catalog(), &sql), [expected]);
 }
 
 /// The packets of a call, the last message first: captures of several agents come in any order.

@@ -45,18 +45,22 @@ fn only_segment(path: &Path) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn records_come_back_with_their_positions() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = scan(directory.path()).open(JournalPosition(0)).unwrap();
-    let records = block(&["one", "three"]);
-    let first = journal.append(&records).unwrap();
-    journal.durable(records.end(first)).await.unwrap();
-    assert_eq!(records.position(first, 1), JournalPosition(11));
-    assert_eq!(journal.end(), JournalPosition(24));
-    drop(journal);
-    let (seen, report) = replay(directory.path(), JournalPosition(0));
-    assert_eq!(seen, [(0, "one".to_owned()), (11, "three".to_owned())]);
-    assert_eq!(report, ReplayReport { records: 2, bytes: 8, ..ReplayReport::default() });
-    assert_eq!(replay(directory.path(), JournalPosition(11)).0.len(), 1);
+    for sync in [SyncPolicy::Group, SyncPolicy::Always, SyncPolicy::Off] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = JournalOptions { sync, ..JournalOptions::at(directory.path()) };
+        let journal = JournalRecovery::scan(options, JournalId::from_bits(7)).unwrap();
+        let journal = journal.open(JournalPosition(0)).unwrap();
+        let records = block(&["one", "three"]);
+        let first = journal.append(&records).unwrap();
+        journal.durable(records.end(first)).await.unwrap();
+        assert_eq!(records.position(first, 1), JournalPosition(11));
+        assert_eq!(journal.end(), JournalPosition(24));
+        drop(journal);
+        let (seen, report) = replay(directory.path(), JournalPosition(0));
+        assert_eq!(seen, [(0, "one".to_owned()), (11, "three".to_owned())], "{sync:?}");
+        assert_eq!(report, ReplayReport { records: 2, bytes: 8, ..ReplayReport::default() });
+        assert_eq!(replay(directory.path(), JournalPosition(11)).0.len(), 1);
+    }
 }
 
 #[test]
