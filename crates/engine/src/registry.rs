@@ -108,6 +108,8 @@ struct Entry {
     rows: AtomicU64,
     bytes: AtomicU64,
     cancel: CancellationToken,
+    /// A child of that.
+    end: CancellationToken,
 }
 
 struct Progress {
@@ -195,6 +197,7 @@ impl QueryRegistry {
         sql: &str,
     ) -> ActiveQuery {
         let kept = &sql[..sql.floor_char_boundary(MAX_LISTED_SQL_BYTES)];
+        let cancel = CancellationToken::new();
         let entry = Arc::new(Entry {
             id,
             door,
@@ -212,7 +215,8 @@ impl QueryRegistry {
             }),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            cancel: CancellationToken::new(),
+            end: cancel.child_token(),
+            cancel,
         });
         self.listed.lock().live.insert(id, Arc::clone(&entry));
         ActiveQuery { registry: Arc::clone(self), entry }
@@ -266,9 +270,14 @@ impl ActiveQuery {
         self.entry.id
     }
 
-    /// Cancelled when somebody asks for it through [`QueryRegistry::cancel`], and when the query has ended.
-    pub(crate) fn end(&self) -> CancellationToken {
+    /// Cancelled when somebody asks for it through [`QueryRegistry::cancel`].
+    pub(crate) fn cancellation(&self) -> CancellationToken {
         self.entry.cancel.clone()
+    }
+
+    /// Cancelled with that, and when the query has ended in any way.
+    pub(crate) fn end(&self) -> CancellationToken {
+        self.entry.end.clone()
     }
 
     /// How long its reader may take no rows; `None` is for ever.
@@ -342,7 +351,7 @@ impl ActiveQuery {
         drop(listed);
         self.registry.ended.notify_waiters();
         // Whoever read its rows may be gone; what still computes some is to hear of it.
-        self.entry.cancel.cancel();
+        self.entry.end.cancel();
     }
 }
 

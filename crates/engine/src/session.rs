@@ -234,7 +234,7 @@ impl Session {
     }
 
     pub(crate) fn limits(&self, query: &ActiveQuery) -> Limits {
-        Limits::new(query.end(), self.query_timeout())
+        Limits::new(query.cancellation(), self.query_timeout())
     }
 }
 

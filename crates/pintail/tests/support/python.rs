@@ -82,7 +82,7 @@ pub(crate) fn client_python() -> Option<PathBuf> {
 /// The rows of a statement as ADBC, flightsql-dbapi and pyarrow's plain Flight read them, in this order.
 pub(crate) fn client_rows(python: &Path, server: &Server, sql: &str) -> [Vec<Value>; 3] {
     let [flight_sql, flight] =
-        ["node_flightsql", "node_flight"].map(|listener| server.address(listener).to_string());
+        ["node_flightsql", "flight"].map(|listener| server.address(listener).to_string());
     let output = Command::new(python).args(["-c", CLIENTS, &flight_sql, &flight, sql]).output().unwrap();
     assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
     let mut lines = output.stdout.split(|byte| *byte == b'\n');
