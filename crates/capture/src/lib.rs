@@ -22,6 +22,7 @@ pub mod measure;
 mod options;
 mod record;
 mod rows;
+mod scan;
 mod shards;
 pub mod sip;
 mod time;

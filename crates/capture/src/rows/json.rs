@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use arrow::array::StringBuilder;
 
+use crate::scan::{find_marked, marks_below, marks_of};
+
 /// The key of a member that is not the first of its object, with its punctuation.
 macro_rules! key {
     ($name:literal) => {
@@ -78,13 +80,13 @@ impl<'b> Members<'b> {
     pub(crate) fn quoted(&mut self, text: &str) {
         self.raw("\"");
         let mut rest = text;
-        while let Some(index) = first_to_escape(rest.as_bytes()) {
-            let (plain, after) = rest.split_at(index);
+        loop {
+            let (plain, after) = rest.split_at(plain_bytes(rest));
             self.raw(plain);
-            self.escape(after.as_bytes()[0]);
+            let Some(&byte) = after.as_bytes().first() else { break };
+            self.escape(byte);
             rest = &after[1..];
         }
-        self.raw(rest);
         self.raw("\"");
     }
 
@@ -112,25 +114,12 @@ impl<'b> Members<'b> {
     }
 }
 
-/// The first quote, backslash or control character. All are ASCII, so text may be cut there.
-fn first_to_escape(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut offset = 0;
-    // Eight bytes at a time: a borrow can only make a false alarm beside a true one.
-    while let Some(chunk) = bytes.get(offset..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_ne_bytes(*chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let quote = has_zero(word ^ (ONES * b'"' as u64));
-        let backslash = has_zero(word ^ (ONES * b'\\' as u64));
-        if control | quote | backslash != 0 {
-            break;
-        }
-        offset += 8;
-    }
-    let rest = bytes.get(offset..)?;
-    rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\').map(|index| offset + index)
+/// How many bytes stand before the first quote, backslash or control character. All these are ASCII, so text
+/// may be cut there.
+fn plain_bytes(text: &str) -> usize {
+    find_marked(text.as_bytes(), |word| {
+        marks_below(word, 0x20) | marks_of(word, b'"') | marks_of(word, b'\\')
+    })
 }
 
 /// A number as decimal text, without allocating.

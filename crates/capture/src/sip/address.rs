@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use crate::scan::find;
 
-use super::value::{parameter, quoted_end, split_text};
+use super::value::{Keep, parameter, quoted_end};
 
 /// `"Name" <uri>;parameters` or `uri;parameters`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,39 +23,48 @@ pub struct Address<'a> {
     pub tag: Option<Cow<'a, str>>,
 }
 
-impl<'a> Address<'a> {
-    pub(super) fn parse(value: Cow<'a, str>) -> Self {
-        let [uri, user, host, port, tag] = split_text(&value, |value| {
-            let (uri, parameters) = name_addr(value);
-            let [user, host, port] = uri_parts(uri);
-            [Some(uri), user, host, port, parameter(parameters, "tag")].map(present)
-        });
-        let port = port.and_then(|port| port.parse().ok());
-        Self { value, uri, user, host, port, tag }
+/// A header value split at its URI.
+pub(super) struct NameAddr<'s> {
+    value: &'s str,
+    uri: &'s str,
+    parameters: &'s str,
+}
+
+impl<'s> NameAddr<'s> {
+    /// Splits the first value of a header into URI and header parameters.
+    pub(super) fn split(value: &'s str) -> Self {
+        if let Some(open) = opening_bracket(value) {
+            let inside = &value[open + 1..];
+            let (uri, behind) = inside.split_at(find(inside.as_bytes(), [b'>']));
+            return Self { value, uri: uri.trim_ascii(), parameters: behind };
+        }
+        // Without brackets, all parameters belong to the header.
+        let (uri, parameters) = value.split_at(find(value.as_bytes(), [b';', b',']));
+        Self { value, uri: uri.trim_ascii(), parameters }
+    }
+
+    /// The value of a header parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<&'s str> {
+        parameter(self.parameters, name)
+    }
+
+    /// All parts.
+    #[inline(always)]
+    pub(super) fn address<'a>(&self, keep: impl Keep<'s, 'a>) -> Address<'a> {
+        let [user, host, port] = uri_parts(self.uri);
+        Address {
+            value: keep(self.value),
+            uri: present(self.uri).map(keep),
+            user: present(user).map(keep),
+            host: present(host).map(keep),
+            port: port.parse().ok(),
+            tag: self.parameter("tag").map(keep),
+        }
     }
 }
 
-/// The parameter `expires` of the first value of a Contact header.
-pub(super) fn contact_expires(value: &str) -> Option<&str> {
-    parameter(name_addr(value).1, "expires")
-}
-
-fn present(part: Option<&str>) -> Option<&str> {
-    part.filter(|part| !part.is_empty())
-}
-
-/// Splits the first value of a header into URI and header parameters.
-fn name_addr(value: &str) -> (&str, &str) {
-    if let Some(open) = opening_bracket(value) {
-        let inside = &value[open + 1..];
-        return match memchr(b'>', inside.as_bytes()) {
-            Some(close) => (inside[..close].trim_ascii(), &inside[close + 1..]),
-            None => (inside.trim_ascii(), ""),
-        };
-    }
-    // Without brackets, all parameters belong to the header.
-    let end = memchr2(b';', b',', value.as_bytes()).unwrap_or(value.len());
-    (value[..end].trim_ascii(), &value[end..])
+fn present(part: &str) -> Option<&str> {
+    (!part.is_empty()).then_some(part)
 }
 
 /// Where the `<` around the URI is, past a display name that can contain anything when it is quoted.
@@ -64,73 +73,77 @@ fn opening_bracket(value: &str) -> Option<usize> {
     let mut position = 0;
     let mut is_behind_uri = false;
     loop {
-        let found = position + memchr3(b'<', b'"', b';', &bytes[position..])?;
-        is_behind_uri |= memchr2(b':', b'@', &bytes[position..found]).is_some();
-        match bytes[found] {
+        let found = position + find(&bytes[position..], [b'<', b'"', b';', b':', b'@']);
+        position = found + 1;
+        match bytes.get(found)? {
             b'<' => return Some(found),
             b'"' => match quoted_end(bytes, found) {
                 Some(end) => position = end,
                 // A quote that is never closed is a character like any other.
-                None => return memchr(b'<', &bytes[found..]).map(|open| found + open),
+                None => return value[found..].find('<').map(|open| found + open),
             },
             // A semicolon behind a URI starts its parameters; in an unquoted name it means nothing.
-            _ if is_behind_uri => return None,
-            _ => position = found + 1,
+            b';' if is_behind_uri => return None,
+            b';' => {}
+            _ => is_behind_uri = true,
         }
     }
 }
 
-/// User, host and port of a URI.
-fn uri_parts(uri: &str) -> [Option<&str>; 3] {
-    let Some(colon) = memchr(b':', uri.as_bytes()) else {
-        return without_scheme(uri);
-    };
-    let (scheme, rest) = (&uri[..colon], &uri[colon + 1..]);
-    if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-        sip_parts(rest)
-    } else if scheme.eq_ignore_ascii_case("tel") {
-        [Some(&rest[..memchr(b';', rest.as_bytes()).unwrap_or(rest.len())]), None, None]
-    } else if scheme.contains('@') {
-        // No scheme: the colon is that of the port.
-        without_scheme(uri)
-    } else {
-        [Some(uri), None, None]
+/// User, host and port of a URI; what is absent is empty.
+fn uri_parts(uri: &str) -> [&str; 3] {
+    match uri.as_bytes() {
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', ..] => sip_parts(&uri[4..]),
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', ..] => sip_parts(&uri[5..]),
+        [b't' | b'T', b'e' | b'E', b'l' | b'L', b':', number @ ..] => {
+            [&uri[4..][..find(number, [b';'])], "", ""]
+        }
+        bytes => match bytes.get(find(bytes, [b':', b'@'])) {
+            // `user@host` that some agents write without a scheme; a colon is then that of the port.
+            Some(b'@') => sip_parts(uri),
+            _ => [uri, "", ""],
+        },
     }
-}
-
-/// `user@host` that some agents write without a scheme; anything else is a name.
-fn without_scheme(uri: &str) -> [Option<&str>; 3] {
-    if uri.contains('@') { sip_parts(uri) } else { [Some(uri), None, None] }
 }
 
 /// The parts behind `sip:`: `user:password@host:port;parameters?headers`.
-fn sip_parts(rest: &str) -> [Option<&str>; 3] {
-    let (user, behind) = match memchr(b'@', rest.as_bytes()) {
-        Some(at) => {
-            let userinfo = &rest[..at];
-            let end = memchr(b':', userinfo.as_bytes()).unwrap_or(at);
-            (Some(&userinfo[..end]), &rest[at + 1..])
-        }
-        None => (None, rest),
-    };
-    let end = memchr2(b';', b'?', behind.as_bytes()).unwrap_or(behind.len());
-    // An '@' that should have been escaped belongs to the user.
-    let host_and_port = behind[..end].rsplit('@').next().unwrap_or_default();
-    let (host, port) = host_and_port_of(host_and_port.trim_ascii());
-    [user, Some(host), port]
+fn sip_parts(rest: &str) -> [&str; 3] {
+    let (user, behind) = userinfo(rest);
+    let (host, port) = host_and_port(hostport(behind).trim_ascii());
+    [user, host, port]
 }
 
-fn host_and_port_of(text: &str) -> (&str, Option<&str>) {
-    if let Some(inside) = text.strip_prefix('[') {
-        let Some((host, after)) = inside.split_once(']') else {
-            return (inside, None);
-        };
-        return (host, after.strip_prefix(':'));
+/// The user, and what follows the userinfo. An '@' ends it even behind a semicolon.
+fn userinfo(rest: &str) -> (&str, &str) {
+    let (user, after) = rest.split_at(find(rest.as_bytes(), [b':', b'@']));
+    match after.get(find(after.as_bytes(), [b'@']) + 1..) {
+        Some(behind) => (user, behind),
+        None => ("", rest),
     }
-    match text.split_once(':') {
+}
+
+/// What stands before parameters and headers. An '@' that should have been escaped belongs to the user.
+fn hostport(behind: &str) -> &str {
+    let mut rest = behind;
+    loop {
+        let end = find(rest.as_bytes(), [b';', b'?', b'@']);
+        if rest.as_bytes().get(end) != Some(&b'@') {
+            return &rest[..end];
+        }
+        rest = &rest[end + 1..];
+    }
+}
+
+fn host_and_port(text: &str) -> (&str, &str) {
+    if let Some(inside) = text.strip_prefix('[') {
+        let (host, after) = inside.split_once(']').unwrap_or((inside, ""));
+        return (host, after.strip_prefix(':').unwrap_or_default());
+    }
+    let (host, after) = text.split_at(find(text.as_bytes(), [b':']));
+    match after.strip_prefix(':') {
         // More than one colon: an IPv6 address without the brackets it should have.
-        Some((_, port)) if port.contains(':') => (text, None),
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
+        Some(port) if port.contains(':') => (text, ""),
+        Some(port) => (host, port),
+        None => (text, ""),
     }
 }

@@ -1,5 +1,7 @@
 //! Header names: the ones every row needs, and the ones an operator asks for.
 
+use crate::scan::{lower_case, word_of};
+
 /// Names of further headers to read, in lower case and in their long form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderNames {
@@ -31,11 +33,10 @@ impl HeaderNames {
         self.names.get(index).map(AsRef::as_ref)
     }
 
-    /// The indexes of a name, which may have been asked for more than once.
-    pub(super) fn indexes_of<'n>(&'n self, name: &'n [u8]) -> impl Iterator<Item = usize> + 'n {
+    /// Whether the name with this index is that of a header, which may be compact.
+    pub(super) fn is(&self, index: usize, name: &[u8]) -> bool {
         let long = long_form(name).map_or(name, str::as_bytes);
-        let is_it = move |wanted: &str| wanted.as_bytes().eq_ignore_ascii_case(long);
-        self.names.iter().enumerate().filter(move |(_, wanted)| is_it(wanted)).map(|(index, _)| index)
+        self.names.get(index).is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(long))
     }
 }
 
@@ -84,28 +85,28 @@ pub(super) enum Known {
 impl Known {
     /// Which of them a name is, in any case and in long or compact form.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
-        // The length leaves few candidates, so most names are compared at most once.
-        let candidates: &[(&str, Self)] = match name.len() {
+        let is = |candidate: &str| fold(name) == fold(candidate.as_bytes());
+        Some(match name.len() {
             1 => return Self::of_letter(name[0]),
-            2 => &[("to", Self::To)],
-            3 => &[("via", Self::Via)],
-            4 => &[("from", Self::From), ("cseq", Self::Cseq)],
-            6 => &[("server", Self::Server)],
-            7 => &[("call-id", Self::CallId), ("contact", Self::Contact), ("expires", Self::Expires)],
-            9 => &[("x-call-id", Self::XCallId)],
-            10 => &[("user-agent", Self::UserAgent)],
-            12 => &[("content-type", Self::ContentType), ("max-forwards", Self::MaxForwards)],
-            13 => &[("authorization", Self::Authorization)],
-            14 => &[("content-length", Self::ContentLength)],
+            2 if is("to") => Self::To,
+            3 if is("via") => Self::Via,
+            4 if is("from") => Self::From,
+            4 if is("cseq") => Self::Cseq,
+            6 if is("server") => Self::Server,
+            7 if is("call-id") => Self::CallId,
+            7 if is("contact") => Self::Contact,
+            7 if is("expires") => Self::Expires,
+            9 if is("x-call-id") => Self::XCallId,
+            10 if is("user-agent") => Self::UserAgent,
+            12 if is("content-type") => Self::ContentType,
+            12 if is("max-forwards") => Self::MaxForwards,
+            13 if is("authorization") => Self::Authorization,
+            14 if is("content-length") => Self::ContentLength,
             _ => return None,
-        };
-        candidates
-            .iter()
-            .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate.as_bytes()))
-            .map(|(_, known)| *known)
+        })
     }
 
-    fn of_letter(letter: u8) -> Option<Self> {
+    const fn of_letter(letter: u8) -> Option<Self> {
         Some(match letter.to_ascii_lowercase() {
             b'i' => Self::CallId,
             b'f' => Self::From,
@@ -117,4 +118,11 @@ impl Known {
             _ => return None,
         })
     }
+}
+
+/// The first and the last eight bytes of a name in lower case: all of it, unless it is longer than both.
+#[inline(always)]
+fn fold(name: &[u8]) -> [u64; 2] {
+    let last = name.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+    [lower_case(word_of(name)), lower_case(last)]
 }

@@ -4,10 +4,12 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::address::{Address, contact_expires};
-use super::headers::{HeaderNames, Known};
+use crate::scan::find;
+
+use super::fields::{Header, set_header};
+use super::headers::HeaderNames;
 use super::message::{SipError, SipMessage, SipProblem, StartLine};
-use super::value::{HeaderValue, Source, first_of_list, parameter, split_text};
+use super::value::Source;
 
 /// The most messages that one payload is split into; what follows stays with the last of them.
 pub const MAX_MESSAGES: usize = 1024;
@@ -22,38 +24,42 @@ const SIP_VERSION: &[u8] = b"SIP/2.0";
 /// # Errors
 /// When the start line, Call-ID or CSeq cannot be read; the error holds what could be.
 pub fn parse<'a>(bytes: &'a [u8], wanted: &HeaderNames) -> Result<SipMessage<'a>, SipError<'a>> {
-    parse_part(bytes, Source::new(bytes), wanted)
+    let mut message = SipMessage::default();
+    match read(&mut message, bytes, Source::new(bytes), wanted) {
+        None => Ok(message),
+        Some(problem) => Err(SipError { problem, partial: Box::new(message) }),
+    }
 }
 
-/// Parses the message at the start of `bytes`, which lie in `source`.
-fn parse_part<'a>(
+/// Reads the message at the start of `bytes`, which lie in `source`, into an empty one: a message is large,
+/// and moving it from hand to hand costs as much as some of its headers.
+fn read<'a>(
+    message: &mut SipMessage<'a>,
     bytes: &'a [u8],
     source: Source<'a>,
     wanted: &HeaderNames,
-) -> Result<SipMessage<'a>, SipError<'a>> {
-    let mut message = SipMessage::default();
+) -> Option<SipProblem> {
     let (first_line, head) = split_line(&bytes[empty_lines(bytes)..]);
     message.kind = start_line(first_line, source);
-    let mut lines = Headers { rest: head, source };
-    while let Some((name, value)) = lines.next() {
-        set_header(&mut message, wanted, name, value);
+    let mut headers = Headers { rest: head };
+    while let Some(header) = headers.next() {
+        set_header(message, wanted, header, source);
     }
-    let is_readable = message.kind != StartLine::Unreadable;
+    let is_readable = !matches!(message.kind, StartLine::Unreadable);
     let body_limit = message.content_length.as_deref().and_then(|length| length.parse::<usize>().ok());
-    let body_length = body_limit.filter(|_| is_readable).unwrap_or(usize::MAX).min(lines.rest.len());
-    message.body = &lines.rest[..body_length];
-    message.len = bytes.len() - lines.rest.len() + body_length;
+    let body_length = body_limit.filter(|_| is_readable).unwrap_or(usize::MAX).min(headers.rest.len());
+    message.body = &headers.rest[..body_length];
+    message.len = bytes.len() - headers.rest.len() + body_length;
     message.bytes = &bytes[..message.len];
-    let problem = if !is_readable {
-        SipProblem::Unparsable
+    if !is_readable {
+        Some(SipProblem::Unparsable)
     } else if message.call_id.is_none() {
-        SipProblem::NoCallId
+        Some(SipProblem::NoCallId)
     } else if message.cseq_method.is_none() {
-        SipProblem::NoCseq
+        Some(SipProblem::NoCseq)
     } else {
-        return Ok(message);
-    };
-    Err(SipError { problem, partial: Box::new(message) })
+        None
+    }
 }
 
 /// Parses every message of a payload; traced TCP segments can hold several.
@@ -85,11 +91,8 @@ impl<'a> Iterator for Messages<'a, '_> {
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.rest.take()?;
         self.left -= 1;
-        let mut result = parse_part(bytes, self.source, self.wanted);
-        let message = match &mut result {
-            Ok(message) => message,
-            Err(error) => &mut *error.partial,
-        };
+        let mut message = SipMessage::default();
+        let problem = read(&mut message, bytes, self.source, self.wanted);
         let behind = &bytes[message.len..];
         let following = &behind[empty_lines(behind)..];
         if self.left > 0 && starts_message(following, self.source) {
@@ -97,12 +100,15 @@ impl<'a> Iterator for Messages<'a, '_> {
         } else {
             message.bytes = bytes;
         }
-        Some(result)
+        if let Some(problem) = problem {
+            return Some(Err(SipError { problem, partial: Box::new(message) }));
+        }
+        Some(Ok(message))
     }
 }
 
 fn starts_message<'a>(bytes: &'a [u8], source: Source<'a>) -> bool {
-    start_line(split_line(bytes).0, source) != StartLine::Unreadable
+    !bytes.is_empty() && !matches!(start_line(split_line(bytes).0, source), StartLine::Unreadable)
 }
 
 /// How many bytes of line ends `bytes` starts with: keep-alives, or noise before a message.
@@ -162,16 +168,12 @@ fn is_token(word: &[u8]) -> bool {
 /// The headers of a message; `rest` is the body when they have ended.
 struct Headers<'a> {
     rest: &'a [u8],
-    source: Source<'a>,
 }
 
 impl<'a> Headers<'a> {
-    /// The next header's name and value. A line that is no header is skipped.
-    fn next(&mut self) -> Option<(&'a [u8], HeaderValue<'a>)> {
+    /// The next header. A line that is no header is skipped.
+    fn next(&mut self) -> Option<Header<'a>> {
         loop {
-            if self.rest.is_empty() {
-                return None;
-            }
             let (first_line, mut after) = split_line(self.rest);
             if first_line.is_empty() {
                 self.rest = after;
@@ -184,83 +186,11 @@ impl<'a> Headers<'a> {
                 after = behind;
             }
             self.rest = after;
-            if let Some(colon) = memchr(b':', header) {
-                let bytes = header[colon + 1..].trim_ascii();
+            let (name, value) = header.split_at(find(header, [b':']));
+            if let [_, value @ ..] = value {
                 let is_folded = header.len() > first_line.len();
-                let value = HeaderValue { bytes, is_folded, source: self.source };
-                return Some((header[..colon].trim_ascii_end(), value));
+                return Some(Header { name: name.trim_ascii_end(), value: value.trim_ascii(), is_folded });
             }
         }
     }
-}
-
-fn set_header<'a>(message: &mut SipMessage<'a>, wanted: &HeaderNames, name: &[u8], value: HeaderValue<'a>) {
-    if value.bytes.is_empty() {
-        return;
-    }
-    if !wanted.is_empty() {
-        for index in wanted.indexes_of(name) {
-            if message.wanted(index).is_none() {
-                message.wanted.push((index, value.text()));
-            }
-        }
-    }
-    let slot = match Known::of(name) {
-        None => return,
-        Some(Known::From) => return set_address(&mut message.from, value),
-        Some(Known::To) => return set_address(&mut message.to, value),
-        Some(Known::Contact) => return set_contact(message, value),
-        Some(Known::Via) => return set_via(message, value),
-        Some(Known::Cseq) => return set_cseq(message, value),
-        Some(Known::CallId) => &mut message.call_id,
-        Some(Known::UserAgent) => &mut message.user_agent,
-        Some(Known::Server) => &mut message.server,
-        Some(Known::Authorization) => &mut message.authorization,
-        Some(Known::ContentType) => &mut message.content_type,
-        Some(Known::ContentLength) => &mut message.content_length,
-        Some(Known::Expires) => &mut message.expires,
-        Some(Known::MaxForwards) => &mut message.max_forwards,
-        Some(Known::XCallId) => &mut message.x_call_id,
-    };
-    if slot.is_none() {
-        *slot = Some(value.text());
-    }
-}
-
-fn set_address<'a>(slot: &mut Option<Address<'a>>, value: HeaderValue<'a>) {
-    if slot.is_none() {
-        *slot = Some(Address::parse(value.text()));
-    }
-}
-
-fn set_contact<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
-    if message.contact.is_none() {
-        let value = value.text();
-        [message.contact_expires] = split_text(&value, |value| [contact_expires(value)]);
-        message.contact = Some(Address::parse(value));
-    }
-}
-
-fn set_via<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
-    if message.via.is_none() {
-        [message.via, message.branch] = split_text(&value.text(), |value| {
-            let top = first_of_list(value);
-            [Some(top).filter(|top| !top.is_empty()), parameter(top, "branch")]
-        });
-    }
-}
-
-fn set_cseq<'a>(message: &mut SipMessage<'a>, value: HeaderValue<'a>) {
-    if message.cseq.is_some() {
-        return;
-    }
-    let value = value.text();
-    let [number, method] = split_text(&value, |value| {
-        let mut words = value.split_ascii_whitespace();
-        let number = words.next().filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
-        [number, number.and(words.next())]
-    });
-    message.cseq_number = number.and_then(|number| number.parse().ok());
-    message.cseq_method = method;
-    message.cseq = Some(value);
 }

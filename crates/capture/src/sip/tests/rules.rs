@@ -433,6 +433,17 @@ fn an_ordinary_message_is_only_borrowed() {
 }
 
 #[test]
+fn headers_before_a_binary_body_are_only_borrowed() {
+    let mut bytes = with("User-Agent: u").into_bytes();
+    bytes.extend_from_slice(b"\xff\x00\xc3");
+    let message = parse(&bytes, &wanted(&["call-id"])).unwrap();
+    let values = [message.call_id, message.cseq_method, message.user_agent];
+    assert!(values.iter().all(|value| matches!(value, Some(std::borrow::Cow::Borrowed(_)))), "{values:?}");
+    assert!(matches!(message.wanted[..], [(0, std::borrow::Cow::Borrowed("a@b"))]));
+    assert_eq!(message.body, b"\xff\x00\xc3");
+}
+
+#[test]
 fn a_message_shows_neither_credentials_nor_body() {
     let text = with("Authorization: Digest secret\r\n\r\nprivate");
     let names = HeaderNames::default();
