@@ -295,22 +295,15 @@ impl NumberField {
 
 /// Text of an address: dotted decimal, or RFC 5952.
 fn append_address(texts: &mut StringBuilder, address: Option<IpAddr>) {
-    let Some(address) = address else { return texts.append_null() };
-    // Writing into a column's buffer does not fail.
     match address {
-        IpAddr::V4(v4) => {
-            let mut separator = "";
-            for octet in v4.octets() {
-                let _ = texts.write_str(separator);
-                let _ = texts.write_str(Decimal::of(u64::from(octet)).as_str());
-                separator = ".";
-            }
-        }
-        IpAddr::V6(v6) => {
+        None => texts.append_null(),
+        Some(IpAddr::V4(v4)) => texts.append_value(Decimal::dotted(v4.octets()).as_str()),
+        Some(IpAddr::V6(v6)) => {
+            // Writing into a column's buffer does not fail.
             let _ = write!(texts, "{v6}");
+            texts.append_value("");
         }
     }
-    texts.append_value("");
 }
 
 fn append_aor(texts: &mut StringBuilder, aor: Option<(&str, &str)>) {

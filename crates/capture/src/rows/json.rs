@@ -122,23 +122,43 @@ fn plain_bytes(text: &str) -> usize {
     })
 }
 
-/// A number as decimal text, without allocating.
+/// Numbers as decimal text, without allocating.
 pub(crate) struct Decimal {
     digits: [u8; 20],
     start: usize,
 }
 
 impl Decimal {
-    #[allow(clippy::cast_possible_truncation, reason = "a digit")]
+    const EMPTY: Self = Self { digits: [b'0'; 20], start: 20 };
+
     pub(crate) fn of(number: u64) -> Self {
-        let mut decimal = Self { digits: [b'0'; 20], start: 20 };
+        let mut decimal = Self::EMPTY;
+        decimal.prepend(number);
+        decimal
+    }
+
+    /// Four numbers with dots between them, as IPv4 addresses are written.
+    pub(crate) fn dotted(octets: [u8; 4]) -> Self {
+        let mut decimal = Self::EMPTY;
+        let [first, rest @ ..] = octets;
+        for octet in rest.into_iter().rev() {
+            decimal.prepend(u64::from(octet));
+            decimal.start -= 1;
+            decimal.digits[decimal.start] = b'.';
+        }
+        decimal.prepend(u64::from(first));
+        decimal
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a digit")]
+    fn prepend(&mut self, number: u64) {
         let mut rest = number;
         loop {
-            decimal.start -= 1;
-            decimal.digits[decimal.start] = b'0' + (rest % 10) as u8;
+            self.start -= 1;
+            self.digits[self.start] = b'0' + (rest % 10) as u8;
             rest /= 10;
             if rest == 0 {
-                return decimal;
+                return;
             }
         }
     }

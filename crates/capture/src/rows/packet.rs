@@ -139,14 +139,20 @@ impl Arrived<'_> {
         // A replay under other settings must not lose what was stored: of a packet that made it into the
         // journal, messages are left out only as long as something of it remains.
         let leaves_some_out = !rules.discard_methods.is_empty() && !rules.discards(self.packet, self.payload);
-        for (number, parsed) in (0_u16..).zip(sip::messages(payload, &rules.header_names)) {
-            let (message, problem) = match parsed {
-                Ok(message) if leaves_some_out && rules.is_unwanted(&message) => continue,
+        let mut messages = sip::messages(payload, &rules.header_names);
+        let mut index = Index::default();
+        while let Some(parsed) = messages.next() {
+            // Looked at where it lies: a message is large.
+            let (message, problem) = match &parsed {
                 Ok(message) => (message, None),
-                Err(error) => (*error.partial, Some(error.problem)),
+                Err(error) => (&*error.partial, Some(error.problem)),
             };
-            let is_one_of_several = number > 0 || message.bytes.len() < payload.len();
-            self.add_sip(&mut target, Index { number, is_one_of_several }, &message, problem)?;
+            index.is_one_of_several |= message.bytes.len() < payload.len();
+            if problem.is_some() || !(leaves_some_out && rules.is_unwanted(message)) {
+                let text = messages.text_of(message.bytes);
+                self.add_sip(&mut target, index, message, text, problem)?;
+            }
+            index.number += 1;
         }
         Ok(())
     }
@@ -191,6 +197,7 @@ impl Arrived<'_> {
         target: &mut Target<'_>,
         index: Index,
         message: &SipMessage<'_>,
+        text: Option<&str>,
         problem: Option<SipProblem>,
     ) -> Result<()> {
         let rules = target.rules;
@@ -201,8 +208,12 @@ impl Arrived<'_> {
         if index.is_one_of_several && index.number == 0 {
             target.tally.note(Note::SeveralMessages);
         }
-        let bytes = censored(rules, message, target.tally);
-        let text = Text::of(&bytes, target.tally);
+        let censored = censored(rules, message, target.tally);
+        let text = match (&censored, text) {
+            (Some(bytes), _) => Text::of(bytes, target.tally),
+            (None, Some(text)) => Text { text: Cow::Borrowed(text), exact: None },
+            (None, None) => Text::of(message.bytes, target.tally),
+        };
         let code = message.response_code().map(|code| Decimal::of(u64::from(code)));
         let code = code.as_ref().map(Decimal::as_str);
         let method = match &message.kind {
@@ -289,7 +300,7 @@ fn user_and_host<'m>(address: &'m sip::Address<'_>) -> (&'m str, &'m str) {
 }
 
 /// Which message of a packet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Index {
     number: u16,
     is_one_of_several: bool,
@@ -312,17 +323,17 @@ const fn note_of(problem: SipProblem) -> Note {
     }
 }
 
-/// The bytes of a message, the body replaced by `x` where its method asks for that. Everything behind the
-/// headers counts as body, whatever Content-Length says.
-fn censored<'m>(rules: &RowRules, message: &SipMessage<'m>, tally: &mut Tally) -> Cow<'m, [u8]> {
+/// The bytes of a message with the body replaced by `x`, where its method asks for that. Everything behind
+/// the headers counts as body, whatever Content-Length says.
+fn censored(rules: &RowRules, message: &SipMessage<'_>, tally: &mut Tally) -> Option<Vec<u8>> {
     if !is_listed(&rules.censored_methods, message) {
-        return Cow::Borrowed(message.bytes);
+        return None;
     }
     tally.note(Note::Censored);
     let mut bytes = message.bytes.to_vec();
     let head = message.len.saturating_sub(message.body.len()).min(bytes.len());
     bytes[head..].fill(b'x');
-    Cow::Owned(bytes)
+    Some(bytes)
 }
 
 /// A payload as text, and its bytes if they are not text.

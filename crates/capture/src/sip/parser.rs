@@ -79,6 +79,13 @@ pub struct Messages<'a, 'n> {
     wanted: &'n HeaderNames,
 }
 
+impl<'a> Messages<'a, '_> {
+    /// A part of the payload as text, without checking it again; `None` from the first byte on that is not UTF-8.
+    pub fn text_of(&self, part: &'a [u8]) -> Option<&'a str> {
+        self.source.borrowed(part)
+    }
+}
+
 impl fmt::Debug for Messages<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Messages").field("bytes_left", &self.rest.map(<[u8]>::len)).finish_non_exhaustive()

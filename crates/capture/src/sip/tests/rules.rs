@@ -444,6 +444,16 @@ fn headers_before_a_binary_body_are_only_borrowed() {
 }
 
 #[test]
+fn a_payload_is_text_up_to_the_first_byte_that_is_not() {
+    let bytes = b"caf\xc3\xa9 \xff behind";
+    let names = HeaderNames::default();
+    let payload = messages(bytes, &names);
+    let parts = [&bytes[..6], &bytes[..4], &bytes[..7], &bytes[7..], b"elsewhere"];
+    let texts = parts.map(|part| payload.text_of(part));
+    assert_eq!(texts, [Some("caf\u{e9} "), None, None, None, None]);
+}
+
+#[test]
 fn a_message_shows_neither_credentials_nor_body() {
     let text = with("Authorization: Digest secret\r\n\r\nprivate");
     let names = HeaderNames::default();
