@@ -27,7 +27,7 @@ use support::{Server, hep, http, pintail, python};
 /// Rounds of the short form.
 const ROUNDS: u64 = 20;
 
-/// Rows that a writer adds at once.
+/// Rows that a writer adds at once; DuckDB keeps up to ten of them in the catalog.
 const MOST_ROWS: i64 = 30;
 
 /// How often a writer may be refused before it counts as shut out.
@@ -176,15 +176,19 @@ fn time() -> impl FnMut(u64) -> bool {
     move |rounds| until.map_or(rounds < ROUNDS, |until| Instant::now() < until)
 }
 
-/// Official DuckDB with the lake attached for reading.
+/// Official DuckDB with the lake attached.
 ///
 /// With several threads it reads the catalog over several connections, each at its own moment: where a merge commits
-/// meanwhile, it sees neither the files that went nor the one that came, and answers as if there were none.
-fn reader(python: &Path, server: &Server) -> DuckDb {
+/// meanwhile, it sees neither the files that went nor the one that came, and answers, or deletes, as if there were none.
+fn duckdb(python: &Path, server: &Server, options: &str) -> DuckDb {
     let mut duckdb = DuckDb::start(python);
     duckdb.rows(&["SET threads = 1", "SELECT 1"]);
-    duckdb.attach(&server.catalog(), "(READ_ONLY)");
+    duckdb.attach(&server.catalog(), options);
     duckdb
+}
+
+fn reader(python: &Path, server: &Server) -> DuckDb {
+    duckdb(python, server, "(READ_ONLY)")
 }
 
 /// Posts one body.
@@ -232,12 +236,8 @@ impl std::fmt::Display for Writers {
 
 impl Writers {
     fn new(python: &Path, server: &Server) -> Self {
-        let mut duckdb = DuckDb::start(python);
-        // A delete that DuckDB keeps in the catalog can be undone by a merge that commits at the same time: it does not take
-        // the two for a conflict.
-        duckdb.attach(&server.catalog(), "(DATA_INLINING_ROW_LIMIT 0)");
         Self {
-            duckdb,
+            duckdb: duckdb(python, server, ""),
             node: server.address("node_http"),
             there: BTreeSet::new(),
             next: 0,
