@@ -11,6 +11,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -20,6 +21,7 @@ use pintail_lake::{Lake, TelemetryStatistics};
 use pintail_types::{Clock, Error, Result};
 
 use crate::dialect::DEFAULT_SCHEMA;
+use crate::duckdb_operators::DuckDbOperators;
 use crate::error::from_datafusion;
 use crate::execution::Execution;
 use crate::fairness::FairJoins;
@@ -33,6 +35,7 @@ use crate::runtime::QueryRuntime;
 use crate::session::{Session, SessionOptions};
 use crate::sql_types::ForeignTypes;
 use crate::storage::{LakeStorage, Storage, StorageCatalog};
+use crate::subscripts::TextSubscripts;
 use crate::system::{QueriesTable, SystemTable, SystemTables};
 use crate::temporary::TemporaryTables;
 use crate::top_rows::TopRows;
@@ -273,6 +276,13 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules
 }
 
+/// Ours are asked first: of subscripts the default ones take all for those of lists.
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TextSubscripts), Arc::new(DuckDbOperators)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    planners
+}
+
 /// The state that every session starts from. It has no file formats, table factories or table functions
 /// that read files.
 fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<SessionState> {
@@ -280,7 +290,7 @@ fn template(config: SessionConfig, runtime_env: Arc<RuntimeEnv>) -> Result<Sessi
         .with_config(config)
         .with_runtime_env(runtime_env)
         .with_type_planner(Arc::new(ForeignTypes))
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(expr_planners())
         .with_scalar_functions(long_text::bounded(SessionStateDefaults::default_scalar_functions()))
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())

@@ -1,7 +1,7 @@
 //! Views that users make: their text in the catalog, and their plan when they are read.
 //!
-//! A text is the query with every table named in full, `{DUCKLAKE_CATALOG}` standing for the lake, which is how
-//! official DuckDB writes and reads it. It is planned anew whenever it is read, with the catalogs of the session: a
+//! A text is the query in DuckDB's dialect with every table named in full, `{DUCKLAKE_CATALOG}` standing for the lake,
+//! which is how official DuckDB writes and reads it. It is planned anew whenever it is read, with the catalogs of the session: a
 //! view shows nothing that its reader may not see.
 
 use std::collections::HashSet;
@@ -10,10 +10,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::{TableType, ViewTable};
-use datafusion::execution::SessionState;
+use datafusion::execution::{FunctionRegistry as _, SessionState};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     CreateView, Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, VisitMut, VisitorMut,
@@ -23,11 +25,13 @@ use pintail_types::{Error, Result};
 
 use crate::catalog::SessionCatalogs;
 use crate::dialect::{
-    Admitted, AsDuckDb, DEFAULT_SCHEMA, complete_names, normalized, parse, spell_out_queries, table_functions,
+    DEFAULT_SCHEMA, complete_names, mark_quotients, name_columns, normalized, parse_view, spell_out_queries,
+    table_functions, write_view,
 };
 use crate::error::from_datafusion;
 use crate::grafana::IOX;
 use crate::planning;
+use crate::quotients::Operands;
 use crate::session::Session;
 use crate::system::SYSTEM_SCHEMA;
 
@@ -45,7 +49,8 @@ tokio::task_local! {
 /// The text of a view that is to be made.
 ///
 /// # Errors
-/// `NotFound` and `Invalid` if its query can't be planned; `Unsupported` for tables that are not the lake's.
+/// `NotFound` and `Invalid` if its query can't be planned; `Unsupported` for tables that are not the lake's, and for
+/// what DuckDB does not have.
 pub(crate) async fn definition(
     session: &Session,
     state: &SessionState,
@@ -57,7 +62,10 @@ pub(crate) async fn definition(
     let mut parsed = Parsed::Statement(Box::new(Sql::Query(create.query.clone())));
     let mut spelled = parsed.clone();
     spell_out_queries(&mut spelled)?;
-    planning::plan(state, &mut spelled).await?;
+    let plan = planning::plan(state, &mut spelled).await?;
+    let columns: Vec<String> = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+    name_columns(&mut parsed, &columns);
+    let operands = operands(state, &mut parsed).await?;
     let mut names = FullNames {
         lake: session.lake_catalog().to_owned(),
         catalog: session.current_catalog(),
@@ -67,11 +75,26 @@ pub(crate) async fn definition(
     let Parsed::Statement(sql) = &mut parsed else {
         return Err(Error::internal("a query became another statement"));
     };
-    let _: ControlFlow<()> = sql.visit(&mut AsDuckDb);
+    write_view(sql, &operands)?;
     match sql.visit(&mut names) {
         ControlFlow::Continue(()) => Ok(sql.to_string()),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// What the query's divisions divide; it gets marks by which they are told.
+async fn operands(state: &SessionState, query: &mut Parsed) -> Result<Arc<Operands>> {
+    let operands = Arc::new(Operands::default());
+    if !mark_quotients(query) {
+        return Ok(operands);
+    }
+    let mut state = state.clone();
+    let planner: Arc<dyn ExprPlanner> = Arc::<Operands>::clone(&operands);
+    state.register_expr_planner(planner).map_err(|error| from_datafusion(&error))?;
+    let mut marked = query.clone();
+    spell_out_queries(&mut marked)?;
+    planning::plan(&state, &mut marked).await?;
+    Ok(operands)
 }
 
 /// Gives every table its full name.
@@ -101,7 +124,8 @@ impl FullNames {
         if parts.len() == 2 {
             parts.insert(0, self.catalog.clone());
         }
-        if parts[0] != self.lake || [SYSTEM_SCHEMA, IOX].contains(&parts[1].as_str()) {
+        let is_kept = ![SYSTEM_SCHEMA, IOX, INFORMATION_SCHEMA].contains(&parts[1].as_str());
+        if parts[0] != self.lake || !is_kept {
             return Err(Error::unsupported(format!(
                 "a view is kept in the lake and can show tables of {} only, not {name}",
                 self.lake
@@ -165,9 +189,7 @@ impl ViewPlanner {
         let catalogs = self.catalogs.upgrade().ok_or_else(|| Error::cancelled("the session has ended"))?;
         let lake = Ident::with_quote('"', self.lake.as_str()).to_string();
         let text = text.replace(CATALOG_PLACEHOLDER, &lake);
-        let Admitted::Query(mut parsed) = parse(&text)? else {
-            return Err(Error::invalid("the text of the view is no query"));
-        };
+        let mut parsed = parse_view(&text)?;
         complete_names(&mut parsed, catalogs.as_ref(), &self.lake, DEFAULT_SCHEMA);
         let mut state = SessionState::clone(&self.template);
         state.register_catalog_list(catalogs);

@@ -98,7 +98,7 @@ fn spell_operator(expression: &mut Expr) {
 
 /// `SIMILAR TO` is a regular expression for all of the text, with the wildcards of LIKE, too. The planner's own takes
 /// what is found anywhere in the text.
-fn spell_similar_to(expression: &mut Expr) {
+pub(super) fn spell_similar_to(expression: &mut Expr) {
     let Expr::SimilarTo { negated, expr, pattern, escape_char: None } = expression else { return };
     let mut pattern = take(pattern);
     if let Some(constant) = constant_text(&pattern) {

@@ -1,6 +1,7 @@
 //! From text to one admitted statement, with names made whole. Everything here works on the syntax tree.
 
 mod admission;
+mod duckdb;
 mod expressions;
 mod hints;
 mod names;
@@ -31,6 +32,7 @@ use crate::settings::SettingChange;
 
 pub(crate) use admission::first_word;
 use admission::{admit, admit_update, is_update};
+pub(crate) use duckdb::{mark_quotients, name_columns, parse_view, write_view};
 use expressions::Expressions;
 pub(crate) use names::{complete_names, normalized, table_functions};
 pub(crate) use placeholders::{highest_placeholder, number_placeholders};
@@ -39,7 +41,7 @@ use settings::setting_change;
 use show::spelled_out;
 pub(crate) use show_settings::{settings_query, shown_setting};
 pub(crate) use synonyms::{MAX_SYNONYMS, TIME, TIMESTAMP, resolve_synonym};
-pub(crate) use time_travel::AsDuckDb;
+use time_travel::AsDuckDb;
 
 /// The longest statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 1 << 20;

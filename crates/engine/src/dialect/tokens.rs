@@ -3,10 +3,10 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace, Word};
 
-/// The tokens in spellings that the parser knows: `FROM t WHERE …` with `SELECT *` before it, and Grafana's
-/// `AS "c"_binned` with one name.
+/// The tokens in spellings that the parser knows: `FROM t WHERE …` with `SELECT *` before it, Grafana's
+/// `AS "c"_binned` with one name, and `**` as `^`.
 pub(super) fn spelled_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    join_alias_suffixes(select_all_before_from(tokens))
+    join_stars(join_alias_suffixes(select_all_before_from(tokens)))
 }
 
 /// DuckDB's queries that start with FROM and have no SELECT get one.
@@ -129,6 +129,18 @@ fn join_alias_suffixes(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     joined
 }
 
+/// `2 ** 3` is a power, as `2 ^ 3` is.
+fn join_stars(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        match joined.last_mut() {
+            Some(last) if last.token == Token::Mul && token.token == Token::Mul => last.token = Token::Caret,
+            _ => joined.push(token),
+        }
+    }
+    joined
+}
+
 #[cfg(test)]
 mod tests {
     use datafusion::sql::sqlparser::tokenizer::Tokenizer;
@@ -159,6 +171,7 @@ mod tests {
             ("SELECT a FROM (FROM t) WHERE ')' = '('", "SELECT a FROM (SELECT* FROM t) WHERE ')' = '('"),
             ("))FROM t", "))FROM t"),
             ("SELECT 1 AS \"a\"_binned, \"a\"_b", "SELECT 1 AS \"a_binned\", \"a\"_b"),
+            ("SELECT 2**3, 2 * 3, count(*)", "SELECT 2^3, 2 * 3, count(*)"),
             ("SELECT 1 AS \"a\" _binned", "SELECT 1 AS \"a\" _binned"),
         ] {
             let tokens = Tokenizer::new(&Grammar, sql).tokenize_with_location().unwrap();
