@@ -7,6 +7,7 @@ use datafusion::execution::SessionState;
 use pintail_identity::Principal;
 
 use crate::grafana::for_clients_of;
+use crate::information::with_information_schema;
 use crate::past::PastCatalogs;
 use crate::storage::StorageCatalog;
 use crate::system::{SYSTEM_SCHEMA, SystemSchema};
@@ -51,7 +52,8 @@ impl SessionCatalogs {
             }
             Self { catalogs, past, views, temporary }
         });
-        for_clients_of(profile, catalogs, first)
+        let catalogs = for_clients_of(profile, catalogs, first);
+        with_information_schema(catalogs, template.table_functions(), profile)
     }
 
     /// A catalog as it was.

@@ -4,9 +4,6 @@
 //! Every session finds `iox.t`. Sessions with Grafana's profile, moreover, have the schema in their lists, have the
 //! column in the default schema too, and are told the types in which columns leave.
 
-mod information;
-mod overlay;
-
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -20,10 +17,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType,
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::dialect::{DEFAULT_SCHEMA, TIME, TIMESTAMP};
+use crate::overlay::Overlaid;
 use crate::wire::WireProfile;
-
-use self::information::with_information_schema;
-use self::overlay::Overlaid;
 
 /// The schema that InfluxDB has its tables in.
 pub(crate) const IOX: &str = "iox";
@@ -35,14 +30,10 @@ pub(crate) fn for_clients_of(
     catalogs: Arc<dyn CatalogProviderList>,
     lake: String,
 ) -> Arc<dyn CatalogProviderList> {
-    let catalogs = Overlaid::list(catalogs, move |name, inner| {
+    Overlaid::list(catalogs, move |name, inner| {
         let is_listed = profile == WireProfile::Grafana && name == lake;
         Arc::new(WithIox { inner, profile, is_listed })
-    });
-    match profile {
-        WireProfile::Standard => catalogs,
-        WireProfile::Grafana => with_information_schema(catalogs, profile),
-    }
+    })
 }
 
 /// A catalog with schema [`IOX`].

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider;
-use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_TABLES};
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::TableType;
 use pintail_types::Result;
@@ -94,7 +94,7 @@ impl Session {
             let reference = TableReference::full(catalog.as_str(), schema_name.as_str(), "");
             // A schema that went away between the two looks has no tables.
             let Ok(schema) = self.state().schema_for_ref(reference) else { continue };
-            for name in table_names(&schema_name, schema.as_ref()) {
+            for name in schema.table_names() {
                 if !matches(filter.table_pattern.as_deref(), &name) {
                     continue;
                 }
@@ -131,13 +131,6 @@ impl Session {
 
 fn matches(pattern: Option<&str>, name: &str) -> bool {
     pattern.is_none_or(|pattern| like(pattern, name))
-}
-
-fn table_names(schema_name: &str, schema: &dyn SchemaProvider) -> Vec<String> {
-    if schema_name == INFORMATION_SCHEMA {
-        return INFORMATION_SCHEMA_TABLES.iter().map(|&name| name.to_owned()).collect();
-    }
-    schema.table_names()
 }
 
 async fn table_type(

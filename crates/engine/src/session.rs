@@ -79,9 +79,8 @@ impl Session {
             options.profile,
         );
         state.register_catalog_list(catalogs);
-        // The catalogs of other profiles have one of their own.
-        state.config_mut().options_mut().catalog.information_schema =
-            options.profile == WireProfile::Standard;
+        // The catalogs have one of their own.
+        state.config_mut().options_mut().catalog.information_schema = false;
         let caller = Caller { name: principal.name.clone() };
         state.config_mut().options_mut().extensions.insert(caller);
         let initial = Arc::new(state);

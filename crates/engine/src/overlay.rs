@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList};
 
 /// The catalogs of a list, each made another by its name when it is looked up.
-pub(super) struct Overlaid<F> {
+pub(crate) struct Overlaid<F> {
     catalogs: Arc<dyn CatalogProviderList>,
     overlay: F,
 }
@@ -15,7 +15,7 @@ impl<F> Overlaid<F>
 where
     F: Fn(&str, Arc<dyn CatalogProvider>) -> Arc<dyn CatalogProvider> + Send + Sync + 'static,
 {
-    pub(super) fn list(catalogs: Arc<dyn CatalogProviderList>, overlay: F) -> Arc<dyn CatalogProviderList> {
+    pub(crate) fn list(catalogs: Arc<dyn CatalogProviderList>, overlay: F) -> Arc<dyn CatalogProviderList> {
         Arc::new(Self { catalogs, overlay })
     }
 }
