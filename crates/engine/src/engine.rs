@@ -26,6 +26,7 @@ use crate::error::from_datafusion;
 use crate::execution::Execution;
 use crate::fairness::FairJoins;
 use crate::functions;
+use crate::json_operators::NoContainment;
 use crate::long_text;
 use crate::maintenance::MaintenanceTable;
 use crate::node::NodeFacts;
@@ -278,7 +279,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 
 /// Ours are asked first: of subscripts the default ones take all for those of lists.
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TextSubscripts), Arc::new(DuckDbOperators)];
+    let mut planners: Vec<Arc<dyn ExprPlanner>> =
+        vec![Arc::new(TextSubscripts), Arc::new(DuckDbOperators), Arc::new(NoContainment)];
     planners.extend(SessionStateDefaults::default_expr_planners());
     planners
 }

@@ -27,6 +27,7 @@ mod functions;
 mod grafana;
 mod grammar;
 mod information;
+mod json_operators;
 mod kept_plan;
 mod like;
 mod long_text;

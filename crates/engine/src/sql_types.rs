@@ -52,6 +52,8 @@ fn named(name: &str) -> Option<DataType> {
         "timestamp_ms" => DataType::Timestamp(TimeUnit::Millisecond, None),
         "timestamp_us" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "timestamp_ns" => DataType::Timestamp(TimeUnit::Nanosecond, None),
+        // In quotes, as views of DuckDB have it.
+        "\"timestamp with time zone\"" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         _ => return None,
     })
 }

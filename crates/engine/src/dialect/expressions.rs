@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr,
-    UnaryOperator, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, UnaryOperator, VisitorMut,
 };
 
+use super::calls::spell_call;
 use super::normalized;
 use super::trees::{binary, call, constant_text, number, take, text};
 use crate::functions::intervals::{MULTIPLY, unit_of};
@@ -57,14 +57,20 @@ impl VisitorMut for Expressions {
                 }
             }
             Expr::SimilarTo { .. } => spell_similar_to(expression),
+            Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(bound_slice),
             Expr::InSubquery { subquery, .. } => name_member(subquery),
-            Expr::Function(function) => {
-                order_within_brackets(function);
-                name_struct_fields(function);
-            }
+            Expr::Function(_) => spell_call(expression),
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `x[2:]` and `x[:3]` with both bounds.
+fn bound_slice(access: &mut AccessExpr) {
+    if let AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) = access {
+        lower_bound.get_or_insert_with(|| number(1));
+        upper_bound.get_or_insert_with(|| number(-1));
     }
 }
 
@@ -80,12 +86,14 @@ fn spell_operator(expression: &mut Expr) {
         BinaryOperator::DuckIntegerDivide => call("div", vec![take(left), take(right)]),
         BinaryOperator::PGStartsWith => call("starts_with", vec![take(left), take(right)]),
         BinaryOperator::Arrow | BinaryOperator::LongArrow => {
-            let Some(steps) =
-                constant_text(right).filter(|path| path.starts_with(['$', '/'])).and_then(steps)
-            else {
-                return;
-            };
-            into_json(take(left), op.clone(), steps)
+            let Some(path) = constant_text(right).filter(|path| path.starts_with(['$', '/'])) else { return };
+            match steps(path) {
+                Some(steps) => into_json(take(left), op.clone(), steps),
+                None if path.starts_with("$.") || path.starts_with("$[") => {
+                    by_path(take(left), op, take(right))
+                }
+                None => return,
+            }
         }
         BinaryOperator::HashArrow => by_steps(take(left), BinaryOperator::Arrow, take(right)),
         BinaryOperator::HashLongArrow => by_steps(take(left), BinaryOperator::LongArrow, take(right)),
@@ -140,8 +148,12 @@ fn by_steps(document: Expr, last: BinaryOperator, path: Expr) -> Expr {
     if let Some(steps) = listed {
         return into_json(document, last, steps);
     }
-    // Says that the path must be a constant.
-    let function = if last == BinaryOperator::Arrow { "json_extract" } else { "json_extract_string" };
+    by_path(document, &last, path)
+}
+
+/// By the function of the operator, which says what is wrong with the path.
+fn by_path(document: Expr, operator: &BinaryOperator, path: Expr) -> Expr {
+    let function = if *operator == BinaryOperator::Arrow { "json_extract" } else { "json_extract_string" };
     call(function, vec![document, path])
 }
 
@@ -225,46 +237,6 @@ fn lambda_names(expression: &mut Expr) -> Option<Vec<Ident>> {
     }
     *expression = take(right);
     Some(names)
-}
-
-/// `string_agg(x, ',') WITHIN GROUP (ORDER BY y)` and `group_concat(x SEPARATOR ',')` with all in the brackets.
-fn order_within_brackets(function: &mut Function) {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return };
-    if !["string_agg", "listagg", "group_concat"].contains(&normalized(name).as_str()) {
-        return;
-    }
-    let FunctionArguments::List(FunctionArgumentList { args, clauses, .. }) = &mut function.args else {
-        return;
-    };
-    if !function.within_group.is_empty() {
-        clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
-    }
-    clauses.retain(|clause| {
-        let FunctionArgumentClause::Separator(separator) = clause else { return true };
-        args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(separator.clone()))));
-        false
-    });
-}
-
-/// `struct_pack(a := 1)` is `named_struct('a', 1)`.
-fn name_struct_fields(function: &mut Function) {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else { return };
-    if normalized(name) != "struct_pack" {
-        return;
-    }
-    let FunctionArguments::List(list) = &mut function.args else { return };
-    let mut args = Vec::with_capacity(2 * list.args.len());
-    for argument in list.args.drain(..) {
-        match argument {
-            FunctionArg::Named { name, arg, .. } => {
-                args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(text(normalized(&name)))));
-                args.push(FunctionArg::Unnamed(arg));
-            }
-            other => args.push(other),
-        }
-    }
-    list.args = args;
-    *name = Ident { value: "named_struct".to_owned(), ..name.clone() };
 }
 
 #[cfg(test)]

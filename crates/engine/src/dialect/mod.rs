@@ -1,6 +1,7 @@
 //! From text to one admitted statement, with names made whole. Everything here works on the syntax tree.
 
 mod admission;
+mod calls;
 mod duckdb;
 mod expressions;
 mod hints;

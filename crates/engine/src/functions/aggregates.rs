@@ -30,7 +30,7 @@ pub(super) fn functions() -> Vec<AggregateUDF> {
         functions.push(aggregate(name, 1..=1, |_| DataType::Int64, count_if));
     }
     for name in ["group_concat", "listagg"] {
-        functions.push(aggregate(name, 1..=2, |_| DataType::LargeUtf8, group_concat));
+        functions.push(aggregate(name, 2..=2, |_| DataType::LargeUtf8, group_concat));
     }
     functions
 }
@@ -74,11 +74,8 @@ fn count_if(mut call: AggregateFunctionParams) -> Result<AggregateFunction> {
     ))
 }
 
-/// MySQL's and DuckDB's name of `string_agg`; the separator may be absent.
+/// MySQL's and DuckDB's name of `string_agg`.
 fn group_concat(mut call: AggregateFunctionParams) -> Result<AggregateFunction> {
-    if call.args.len() == 1 {
-        call.args.push(lit(","));
-    }
     call.args[0] = cast(call.args[0].clone(), DataType::Utf8);
     Ok(AggregateFunction::new_udf(
         string_agg_udaf(),

@@ -96,7 +96,10 @@ fn path(call: &Call) -> Result<Vec<Expr>> {
     }
     let text = call.constant_text(1, "path")?;
     let Some(steps) = steps(text) else {
-        return plan_err!("{}: '{text}' is no path; write $.key[0].key, /key/0 or key", call.name);
+        return plan_err!(
+            "{}: '{text}' is no path; write $.key[0].key, /key/0 or key, without wildcards",
+            call.name
+        );
     };
     Ok(steps.into_iter().map(Expr::from).collect())
 }
@@ -164,13 +167,15 @@ fn key_step(text: &str) -> Option<(Step, &str)> {
     (!key.is_empty() && key != "*").then(|| (Step::Key(key.to_owned()), tail))
 }
 
-/// `0]…`, `'key']…` or `"key"]…`
+/// `0]…`, `-1]…` and `#-1]…` from the end, `'key']…` or `"key"]…`
 fn bracket_step(text: &str) -> Option<(Step, &str)> {
     let (inside, tail) = text.split_once(']')?;
     let unquoted = |quote| inside.strip_prefix(quote)?.strip_suffix(quote);
     let step = match unquoted('\'').or_else(|| unquoted('"')) {
         Some(key) => Step::Key(key.to_owned()),
-        None => Step::Index(inside.parse().ok()?),
+        None => Step::Index(
+            inside.strip_prefix('#').filter(|end| end.starts_with('-')).unwrap_or(inside).parse().ok()?,
+        ),
     };
     Some((step, tail))
 }
@@ -191,6 +196,11 @@ mod tests {
             ("$.a.b", Some(vec![key("a"), key("b")])),
             ("$.a[0].b", Some(vec![key("a"), Step::Index(0), key("b")])),
             ("$[2]", Some(vec![Step::Index(2)])),
+            ("$.a[-1]", Some(vec![key("a"), Step::Index(-1)])),
+            ("$.a[#-2]", Some(vec![key("a"), Step::Index(-2)])),
+            ("$.a[#1]", None),
+            ("$.a[*]", None),
+            ("$..a", None),
             ("$.\"a.b\".c", Some(vec![key("a.b"), key("c")])),
             ("$['a b']", Some(vec![key("a b")])),
             ("/a/0/b~1c", Some(vec![key("a"), Step::Index(0), key("b/c")])),
