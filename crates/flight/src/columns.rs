@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pintail_engine::TableInfo;
-use pintail_types::{Error, Result, is_telemetry_table};
+use pintail_types::{Error, Result, column_remarks, is_telemetry_table};
 
 /// Prefix of the column metadata keys of Flight SQL.
 const KEY_PREFIX: &str = "ARROW:FLIGHT:SQL:";
@@ -66,8 +66,8 @@ pub(crate) fn described(schema: &Schema) -> SchemaRef {
     with_metadata(schema, |field| type_metadata(field).collect())
 }
 
-/// The schema of a table, as GetTables gives it: with the place of each column as well. `read_only` says that this
-/// listener changes nothing.
+/// The schema of a table, as GetTables gives it: with the place of each column as well, and what it means if that is
+/// known. `read_only` says that this listener changes nothing.
 ///
 /// # Errors
 /// `Internal` if the schema was not looked up.
@@ -76,9 +76,12 @@ pub(crate) fn described_table(table: &TableInfo, read_only: bool) -> Result<Sche
     let schema = schema.as_ref().ok_or_else(|| {
         Error::internal(format!("the schema of {catalog}.{schema_name}.{name} was not looked up"))
     })?;
-    let read_only = read_only || *table_type != "BASE TABLE" || is_telemetry_table(name);
+    let is_telemetry = is_telemetry_table(name);
+    let read_only = read_only || *table_type != "BASE TABLE" || is_telemetry;
     let place = |field: &Field| {
+        let remarks = column_remarks(field.name()).filter(|_| is_telemetry);
         type_metadata(field)
+            .chain(remarks.map(|remarks| ("REMARKS", remarks.to_owned())))
             .chain([
                 ("CATALOG_NAME", catalog.clone()),
                 // The JDBC driver reads the schema's name under one of two keys, by its version.

@@ -8,10 +8,12 @@ mod error;
 mod fault;
 mod ids;
 pub mod reason;
+mod remarks;
 mod tables;
 
 pub use clock::{Clock, ManualClock, Micros, SystemClock};
 pub use error::{Error, ErrorKind, Position, Result};
 pub use fault::FaultPoint;
 pub use ids::{JournalId, JournalPosition, QueryId, SnapshotId, row_uuid};
+pub use remarks::column_remarks;
 pub use tables::{STORAGE_VOLUME, TelemetryTable, is_telemetry_table};

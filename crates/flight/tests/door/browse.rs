@@ -107,7 +107,11 @@ async fn the_schema_of_a_table_is_that_of_its_rows() {
         assert_eq!(table.metadata()["ARROW:FLIGHT:SQL:TABLE_NAME"], "hep_proto_1_call");
         let type_name = "ARROW:FLIGHT:SQL:TYPE_NAME";
         assert_eq!(table.metadata()[type_name], query.metadata()[type_name]);
+        assert!(!table.metadata()["ARROW:FLIGHT:SQL:REMARKS"].is_empty());
     }
+    let session_id = described.field_with_name("session_id").unwrap();
+    let remarks = "Call-ID of SIP, correlation id of other protocols";
+    assert_eq!(session_id.metadata()["ARROW:FLIGHT:SQL:REMARKS"], remarks);
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ final class Browse {
                 }
                 if (last.equals("src_port")) {
                     equal(rows.getInt("DATA_TYPE") != Types.OTHER, true, "src_port has a type");
+                    equal(rows.getString("REMARKS"), "port that the packet came from", "remarks");
                 }
                 equal(rows.getString("TYPE_NAME").isEmpty(), false, "no type name for " + last);
             }
