@@ -1,5 +1,7 @@
 //! From DataFusion's errors to ours: a kind that says what to do, a reason code, and one short line.
 
+mod words;
+
 use std::error::Error as StdError;
 use std::io;
 
@@ -10,8 +12,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use pintail_types::{Error, ErrorKind, Position, reason};
 
-/// The longest message: gRPC sends it in a header, and clients limit those.
-const MAX_MESSAGE_BYTES: usize = 2048;
+use words::{in_our_words, short};
 
 /// What a DataFusion error means for the one who asked.
 pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
@@ -31,15 +32,15 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
         DataFusionError::Collection(errors) => {
             errors.first().map_or_else(|| Error::internal("unknown error"), from_datafusion)
         }
-        DataFusionError::Plan(message) => new(ErrorKind::Invalid, message).with_reason(plan_reason(message)),
+        DataFusionError::Plan(message) => with_reason(ErrorKind::Invalid, plan_reason(message), message),
         DataFusionError::Configuration(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_PARAMETER_VALUE)
+            with_reason(ErrorKind::Invalid, reason::INVALID_PARAMETER_VALUE, message)
         }
         DataFusionError::Execution(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::DATA_EXCEPTION)
+            with_reason(ErrorKind::Invalid, reason::DATA_EXCEPTION, message)
         }
         DataFusionError::SchemaError(schema, _) => {
-            new(ErrorKind::Invalid, &schema.to_string()).with_reason(schema_reason(schema))
+            with_reason(ErrorKind::Invalid, schema_reason(schema), &schema.to_string())
         }
         DataFusionError::NotImplemented(message) => new(ErrorKind::Unsupported, message),
         DataFusionError::ResourcesExhausted(message) => new(ErrorKind::Exhausted, message)
@@ -81,7 +82,7 @@ fn from_parser(error: &ParserError) -> Error {
 
 /// The text does not parse.
 pub(crate) fn syntax_error(message: &str) -> Error {
-    new(ErrorKind::Invalid, message).context("syntax error").with_reason(reason::SYNTAX_ERROR)
+    Error::invalid(short(message)).context("syntax error").with_reason(reason::SYNTAX_ERROR)
 }
 
 /// The parser tells the position only at the end of its message: `… at Line: 1, Column: 8`.
@@ -128,21 +129,19 @@ fn from_arrow(error: &ArrowError) -> Error {
         ArrowError::ExternalError(inner) => from_foreign(inner.as_ref()),
         ArrowError::IoError(_, io) => from_io(io),
         ArrowError::ParquetError(message) => new(ErrorKind::Corrupt, message),
-        ArrowError::MemoryError(message) => {
-            new(ErrorKind::Exhausted, message).with_reason(reason::OUT_OF_MEMORY)
-        }
+        ArrowError::MemoryError(message) => with_reason(ErrorKind::Exhausted, reason::OUT_OF_MEMORY, message),
         ArrowError::DivideByZero => Error::invalid("division by zero").with_reason(reason::DIVISION_BY_ZERO),
         ArrowError::CastError(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_TEXT_REPRESENTATION)
+            with_reason(ErrorKind::Invalid, reason::INVALID_TEXT_REPRESENTATION, message)
         }
         ArrowError::ParseError(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::INVALID_DATETIME_FORMAT)
+            with_reason(ErrorKind::Invalid, reason::INVALID_DATETIME_FORMAT, message)
         }
         ArrowError::ArithmeticOverflow(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::NUMERIC_OUT_OF_RANGE)
+            with_reason(ErrorKind::Invalid, reason::NUMERIC_OUT_OF_RANGE, message)
         }
         ArrowError::ComputeError(message) | ArrowError::InvalidArgumentError(message) => {
-            new(ErrorKind::Invalid, message).with_reason(reason::DATA_EXCEPTION)
+            with_reason(ErrorKind::Invalid, reason::DATA_EXCEPTION, message)
         }
         other => new(ErrorKind::Internal, &other.to_string()),
     }
@@ -161,7 +160,7 @@ fn from_object_store(error: &object_store::Error) -> Error {
             "data file {path} is missing: run the query again, and if it stays so see pintail lake fsck"
         ))
         .with_reason(reason::SERIALIZATION_FAILURE),
-        other => new(ErrorKind::Unavailable, &other.to_string()).with_reason(reason::IO_ERROR),
+        other => with_reason(ErrorKind::Unavailable, reason::IO_ERROR, &other.to_string()),
     }
 }
 
@@ -170,7 +169,7 @@ fn from_io(error: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::exhausted("no space is left for spill files").with_reason(reason::DISK_FULL)
         }
-        _ => new(ErrorKind::Unavailable, &error.to_string()).with_reason(reason::IO_ERROR),
+        _ => with_reason(ErrorKind::Unavailable, reason::IO_ERROR, &error.to_string()),
     }
 }
 
@@ -201,20 +200,12 @@ fn from_foreign(error: &(dyn StdError + 'static)) -> Error {
 }
 
 fn new(kind: ErrorKind, message: &str) -> Error {
-    Error::new(kind, short(message))
+    with_reason(kind, kind.reason(), message)
 }
 
-/// The first line, in our form: no capital at the start, no full stop, not too long.
-fn short(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default().trim().trim_end_matches('.');
-    let line = &line[..line.floor_char_boundary(MAX_MESSAGE_BYTES)];
-    let mut characters = line.chars();
-    let Some(first) = characters.next() else { return "unknown error".to_owned() };
-    // A word that goes on in capitals is a keyword or an abbreviation.
-    if characters.clone().next().is_some_and(char::is_uppercase) {
-        return line.to_owned();
-    }
-    first.to_lowercase().chain(characters).collect()
+/// An error with this reason, unless its message is one that says less than it means.
+fn with_reason(kind: ErrorKind, reason: &'static str, message: &str) -> Error {
+    in_our_words(message).unwrap_or_else(|| Error::new(kind, short(message)).with_reason(reason))
 }
 
 #[cfg(test)]
@@ -256,11 +247,5 @@ mod tests {
             let mapped = from_datafusion(&error);
             assert_eq!((mapped.kind(), mapped.reason(), mapped.message()), (kind, reason, message));
         }
-    }
-
-    #[test]
-    fn long_messages_are_cut_at_a_character() {
-        let mapped = from_datafusion(&DataFusionError::Plan("ü".repeat(5000)));
-        assert_eq!(mapped.message().len(), MAX_MESSAGE_BYTES);
     }
 }

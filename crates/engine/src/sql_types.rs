@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion::common::Result as PlanResult;
+use datafusion::common::{Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
@@ -30,8 +30,12 @@ impl TypePlanner for ForeignTypes {
             | SqlType::Datetime(None)
             | SqlType::TimestampNtz(None) => DataType::Timestamp(TimeUnit::Microsecond, None),
             SqlType::Custom(name, modifiers) if modifiers.is_empty() => {
-                match named(&name.to_string().to_lowercase()) {
+                let name = name.to_string().to_lowercase();
+                match named(&name) {
                     Some(data_type) => data_type,
+                    None if name == "inet" => {
+                        return not_impl_err!("the type INET is not supported: addresses are text here");
+                    }
                     None => return Ok(None),
                 }
             }

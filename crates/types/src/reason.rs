@@ -21,6 +21,8 @@ reasons! {
     INVALID_DATETIME_FORMAT = "22007";
     /// Division by zero.
     DIVISION_BY_ZERO = "22012";
+    /// A regular expression that does not parse.
+    INVALID_REGULAR_EXPRESSION = "2201B";
     /// An argument or setting that can't have this value.
     INVALID_PARAMETER_VALUE = "22023";
     /// Text that is no value of the type it is cast to.

@@ -3,29 +3,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, UnaryOperator, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval,
+    ObjectNamePart, Query, SelectItem, SetExpr, Subscript, VisitorMut,
 };
+use pintail_types::{Error, reason};
 
 use super::calls::spell_call;
+use super::lambdas::make_lambdas;
 use super::normalized;
+use super::patterns::{spell_like, spell_similar_to};
 use super::trees::{binary, call, constant_text, number, take, text};
 use crate::functions::intervals::{MULTIPLY, unit_of};
 use crate::functions::json::{Step, array_steps, step_of, steps};
-use crate::grammar::statements::lambda_of;
-
-/// Functions whose argument may be a lambda.
-const HIGHER_ORDER: [&str; 9] = [
-    "list_transform",
-    "array_transform",
-    "list_apply",
-    "array_apply",
-    "apply",
-    "list_filter",
-    "array_filter",
-    "list_any_match",
-    "array_any_match",
-];
 
 /// Functions that people call without brackets and the parser takes for columns.
 const WITHOUT_BRACKETS: [&str; 3] = ["current_schema", "current_database", "localtimestamp"];
@@ -34,9 +23,9 @@ const WITHOUT_BRACKETS: [&str; 3] = ["current_schema", "current_database", "loca
 pub(super) struct Expressions;
 
 impl VisitorMut for Expressions {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Error> {
         // Before their bodies are visited, where `x -> x` would be JSON.
         if let Expr::Function(function) = expression {
             make_lambdas(function);
@@ -44,7 +33,7 @@ impl VisitorMut for Expressions {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Error> {
         match expression {
             Expr::Identifier(name) if is_function_without_brackets(name) => {
                 let name = name.value.to_lowercase();
@@ -57,9 +46,18 @@ impl VisitorMut for Expressions {
                 }
             }
             Expr::SimilarTo { .. } => spell_similar_to(expression),
-            Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(bound_slice),
+            Expr::Like { .. } | Expr::ILike { .. } => spell_like(expression),
             Expr::InSubquery { subquery, .. } => name_member(subquery),
-            Expr::Function(_) => spell_call(expression),
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                access_chain.iter_mut().for_each(bound_slice);
+                name_fields(access_chain);
+            }
+            Expr::Function(function) => {
+                if let Some(error) = missing_argument(function) {
+                    return ControlFlow::Break(error);
+                }
+                spell_call(expression);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -104,21 +102,6 @@ fn spell_operator(expression: &mut Expr) {
     *expression = spelled;
 }
 
-/// `SIMILAR TO` is a regular expression for all of the text, with the wildcards of LIKE, too. The planner's own takes
-/// what is found anywhere in the text.
-pub(super) fn spell_similar_to(expression: &mut Expr) {
-    let Expr::SimilarTo { negated, expr, pattern, escape_char: None } = expression else { return };
-    let mut pattern = take(pattern);
-    if let Some(constant) = constant_text(&pattern) {
-        pattern = text(constant.replace('%', ".*").replace('_', "."));
-    }
-    let matches = call("regexp_full_match", vec![take(expr), pattern]);
-    *expression = match negated {
-        true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(matches) },
-        false => matches,
-    };
-}
-
 /// `x IN (SELECT max(y) …)` with a name for the maximum. Without one the optimizer takes it for two columns where the
 /// condition stands under OR.
 fn name_member(subquery: &mut Query) {
@@ -128,6 +111,28 @@ fn name_member(subquery: &mut Query) {
     {
         *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("member") };
     }
+}
+
+/// `{'a': 1}.a` names the field by a text.
+fn name_fields(accesses: &mut [AccessExpr]) {
+    for access in accesses {
+        if let AccessExpr::Dot(field) = access
+            && let Expr::Identifier(name) = field
+        {
+            *field = text(normalized(name));
+        }
+    }
+}
+
+/// The error for `first_value() OVER ()`, which the planner lets through and its plan panics of.
+fn missing_argument(function: &Function) -> Option<Error> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+    let name = normalized(name);
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let is_missing = list.args.is_empty() && ["first_value", "last_value"].contains(&name.as_str());
+    is_missing.then(|| {
+        Error::invalid(format!("function {name} needs an argument")).with_reason(reason::UNDEFINED_FUNCTION)
+    })
 }
 
 fn is_interval(expression: &Expr) -> bool {
@@ -198,45 +203,6 @@ fn clock_as_units(interval: &str) -> Option<String> {
     let units = parts.iter().zip(["hours", "minutes", "seconds"]);
     let units: Vec<String> = units.map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
     Some(format!("{days} {}", units.join(" ")).trim().to_owned())
-}
-
-/// `x -> x + 1` as the argument of a function on lists is a lambda, and no JSON.
-fn make_lambdas(function: &mut Function) {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return };
-    if !HIGHER_ORDER.contains(&normalized(name).as_str()) {
-        return;
-    }
-    let FunctionArguments::List(list) = &mut function.args else { return };
-    for argument in &mut list.args {
-        let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { continue };
-        if let Some(names) = lambda_names(argument) {
-            *argument = lambda_of(names, Box::new(take(argument)));
-        }
-    }
-}
-
-/// Takes `x ->` or `(x, y) ->` off the start of an expression. Operators that bind less tightly stand above the arrow.
-fn lambda_names(expression: &mut Expr) -> Option<Vec<Ident>> {
-    let Expr::BinaryOp { left, op, right } = expression else { return None };
-    if *op != BinaryOperator::Arrow {
-        return lambda_names(left);
-    }
-    let name = |expression: &Expr| match expression {
-        Expr::Identifier(name) => Some(name.clone()),
-        _ => None,
-    };
-    let names = match left.as_ref() {
-        Expr::Identifier(name) => vec![name.clone()],
-        Expr::Nested(inner) => vec![name(inner)?],
-        Expr::Tuple(names) => names.iter().map(name).collect::<Option<_>>()?,
-        Expr::BinaryOp { .. } => return lambda_names(left),
-        _ => return None,
-    };
-    if constant_text(right).is_some() {
-        return None;
-    }
-    *expression = take(right);
-    Some(names)
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ const PHRASES: &[(&[&str], &str)] = &[
 const TIME_TRAVEL: &str = "time travel is written t AT SNAPSHOT 4, t AT TIMESTAMP '2026-01-02 03:04:05', \
      t AT (VERSION => 4), t AT (TIMESTAMP => …), t FOR VERSION AS OF 4 or t FOR TIMESTAMP AS OF …";
 
+const COMPREHENSION: &str = "[x FOR x IN list] is not supported: write list_transform(list, x -> …), and list_filter(list, x -> …) for IF";
+
 const ASOF_JOIN: &str = "ASOF JOIN is not supported: join on the keys and on b.time <= a.time, \
      and keep the newest by QUALIFY row_number() OVER (PARTITION BY a.key, a.time ORDER BY b.time DESC) = 1";
 
@@ -60,6 +62,7 @@ pub(super) fn with_alternative(error: Error, tokens: &[TokenWithSpan]) -> Error 
         PHRASES.iter().find(|(phrase, _)| words.windows(phrase.len()).any(|window| window == *phrase));
     let alternative = match (statement, phrase) {
         (Some((_, alternative)), _) | (None, Some((_, alternative))) => *alternative,
+        (None, None) if error.message().contains("expected: ], found: FOR") => COMPREHENSION,
         (None, None) => return error,
     };
     let unsupported = Error::unsupported(alternative);

@@ -5,7 +5,9 @@ mod calls;
 mod duckdb;
 mod expressions;
 mod hints;
+mod lambdas;
 mod names;
+mod patterns;
 mod placeholders;
 mod selects;
 mod settings;
@@ -136,7 +138,9 @@ pub(crate) fn spell_out_queries(statement: &mut Parsed) -> Result<()> {
         Parsed::Explain(explain) => return spell_out_queries(&mut explain.statement),
         Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => return Ok(()),
     };
-    let _: ControlFlow<()> = sql.visit(&mut Expressions);
+    if let ControlFlow::Break(error) = sql.visit(&mut Expressions) {
+        return Err(error);
+    }
     match sql.visit(&mut Selects) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),

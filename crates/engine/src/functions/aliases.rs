@@ -15,6 +15,8 @@ const SCALAR: &[(&str, &[&str])] = &[
     ("lower", &["lcase"]),
     ("octet_length", &["strlen"]),
     ("ascii", &["unicode", "ord"]),
+    ("ceil", &["ceiling"]),
+    ("get_field", &["struct_extract"]),
     ("uuid", &["gen_random_uuid"]),
     ("signum", &["sign"]),
     ("struct", &["struct_value"]),

@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions::expr_fn::character_length;
 use datafusion::functions_nested::expr_fn::{
-    array_compact, array_distinct, array_has, array_length, array_sort,
+    array_compact, array_distinct, array_element, array_has, array_length, array_sort, array_to_string,
 };
 use datafusion::logical_expr::{Expr, ScalarUDF, cast, lit};
 
@@ -24,6 +24,9 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         shorthand("list_reverse_sort", 1..=1, |call| {
             Ok(array_sort(call.arg(0), lit("DESC"), lit("NULLS LAST")))
         }),
+        shorthand("list_first", 1..=1, |call| Ok(array_element(call.arg(0), lit(1_i64)))),
+        shorthand("list_last", 1..=1, |call| Ok(array_element(call.arg(0), lit(-1_i64)))),
+        shorthand("list_string_agg", 1..=1, |call| Ok(array_to_string(call.arg(0), lit(",")))),
     ]
 }
 

@@ -5,6 +5,7 @@
 mod common;
 mod look_around;
 mod lookups;
+mod messages;
 mod parameters;
 mod schemas;
 mod slt;

@@ -12,7 +12,7 @@ use pintail_types::{Error, Result};
 
 use super::reserved::Quoting;
 use super::{negated_if, quoted};
-use crate::dialect::expressions::spell_similar_to;
+use crate::dialect::patterns::spell_similar_to;
 use crate::dialect::trees::{binary, call, constant_text, take, text};
 use crate::dialect::{AsDuckDb, normalized};
 use crate::quotients::{Mark, Operands};
