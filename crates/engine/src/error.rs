@@ -107,11 +107,19 @@ const fn schema_reason(error: &SchemaError) -> &'static str {
     }
 }
 
+/// So says the planner where two columns of a list have one name.
+const REPEATED_NAMES: &str = "Projections require unique expression names";
+
+/// Whether planning failed because two columns of a list have one name.
+pub(crate) fn has_repeated_names(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::Plan(message) if message.contains(REPEATED_NAMES))
+}
+
 /// The planner has one error for much; only its words tell which.
 fn plan_reason(message: &str) -> &'static str {
     for (words, reason) in [
         ("must appear in the GROUP BY clause", reason::GROUPING_ERROR),
-        ("Projections require unique expression names", reason::DUPLICATE_COLUMN),
+        (REPEATED_NAMES, reason::DUPLICATE_COLUMN),
         ("Failed to coerce arguments", reason::UNDEFINED_FUNCTION),
         ("Invalid function", reason::UNDEFINED_FUNCTION),
         ("Cannot coerce", reason::DATATYPE_MISMATCH),

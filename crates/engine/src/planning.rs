@@ -9,8 +9,8 @@ use datafusion::sql::parser::Statement as Parsed;
 use pintail_lake::StoredView;
 use pintail_types::Result;
 
-use crate::dialect::{MAX_SYNONYMS, resolve_synonym};
-use crate::error::from_datafusion;
+use crate::dialect::{MAX_SYNONYMS, name_columns, resolve_synonym};
+use crate::error::{from_datafusion, has_repeated_names};
 use crate::missing::missing_name;
 use crate::time_travel::TimeTravel;
 
@@ -65,6 +65,7 @@ async fn resolving_synonyms(
     for _ in 0..MAX_SYNONYMS {
         match plan_once(state, parsed, travel).await {
             Err(error) if resolve_synonym(&error, parsed) => {}
+            Err(error) if has_repeated_names(&error) && name_columns(parsed) => {}
             outcome => return outcome,
         }
     }

@@ -48,6 +48,7 @@ impl VisitorMut for Expressions {
             Expr::SimilarTo { .. } => spell_similar_to(expression),
             Expr::Like { .. } | Expr::ILike { .. } => spell_like(expression),
             Expr::InSubquery { subquery, .. } => name_member(subquery),
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => name_compared(right),
             Expr::CompoundFieldAccess { access_chain, .. } => {
                 access_chain.iter_mut().for_each(bound_slice);
                 name_fields(access_chain);
@@ -108,6 +109,18 @@ fn name_member(subquery: &mut Query) {
     let SetExpr::Select(select) = subquery.body.as_mut() else { return };
     if let [item] = select.projection.as_mut_slice()
         && let SelectItem::UnnamedExpr(expr @ Expr::Function(_)) = item
+    {
+        *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("member") };
+    }
+}
+
+/// `x > ANY (SELECT x FROM t)` with another name for what is compared with. Without one the optimizer takes the two for
+/// the same column.
+fn name_compared(right: &mut Expr) {
+    let Expr::Subquery(subquery) = right else { return };
+    let SetExpr::Select(select) = subquery.body.as_mut() else { return };
+    if let [item] = select.projection.as_mut_slice()
+        && let SelectItem::UnnamedExpr(expr) = item
     {
         *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("member") };
     }

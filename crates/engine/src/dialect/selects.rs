@@ -1,18 +1,17 @@
 //! Queries in the spellings that the planner knows.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Fetch, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, Top, TopQuantity, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    Expr, Fetch, GroupByExpr, JoinConstraint, JoinOperator, LimitClause, OrderBy, OrderByExpr, OrderByKind,
+    Query, Select, SelectItem, SetExpr, Top, TopQuantity, VisitorMut, WildcardAdditionalOptions,
 };
 use pintail_types::{Error, Result};
 
 use super::normalized;
+use super::repeated::name_repeated;
 use super::synonyms::TIME;
-use super::trees::{number, take};
+use super::trees::number;
 
 /// Spells queries out.
 pub(super) struct Selects;
@@ -148,46 +147,5 @@ fn group_by_time(select: &mut Select) {
         if let Some(named) = named {
             *expression = named.clone();
         }
-    }
-}
-
-/// Gives names to expressions of the same text: columns of a result have different ones. DuckDB numbers them alike.
-fn name_repeated(items: &mut [SelectItem]) {
-    let mut seen = HashSet::new();
-    for item in items {
-        let SelectItem::UnnamedExpr(expression) = item else { continue };
-        let shown = without_types(expression);
-        if seen.insert(shown.clone()) {
-            continue;
-        }
-        let name = (1..).map(|number| format!("{shown}_{number}")).find(|name| seen.insert(name.clone()));
-        if let Some(name) = name {
-            let expr = take(expression);
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
-        }
-    }
-}
-
-/// The text without what the planner leaves out of names: types, and quotes in intervals.
-fn without_types(expression: &Expr) -> String {
-    let mut expression = expression.clone();
-    let _: ControlFlow<()> = expression.visit(&mut WithoutTypes);
-    expression.to_string()
-}
-
-struct WithoutTypes;
-
-impl VisitorMut for WithoutTypes {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        let shown = match expression {
-            Expr::Cast { expr, .. } | Expr::Nested(expr) => take(expr),
-            Expr::TypedString(typed) => Expr::Value(typed.value.clone()),
-            Expr::Interval(_) => Expr::Identifier(Ident::new(expression.to_string().replace('\'', ""))),
-            _ => return ControlFlow::Continue(()),
-        };
-        *expression = shown;
-        ControlFlow::Continue(())
     }
 }
