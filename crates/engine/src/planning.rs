@@ -12,6 +12,7 @@ use pintail_types::Result;
 use crate::dialect::{MAX_SYNONYMS, name_columns, resolve_synonym};
 use crate::error::{from_datafusion, has_repeated_names};
 use crate::missing::missing_name;
+use crate::sql_types::put_in_zone;
 use crate::time_travel::TimeTravel;
 
 /// Plans a statement whose names are whole. Names in it that are no columns become those of the columns that they
@@ -62,6 +63,9 @@ async fn resolving_synonyms(
     parsed: &mut Parsed,
     travel: &mut TimeTravel<'_>,
 ) -> Result<LogicalPlan, DataFusionError> {
+    if let Some(zone) = &state.config_options().execution.time_zone {
+        put_in_zone(parsed, zone);
+    }
     for _ in 0..MAX_SYNONYMS {
         match plan_once(state, parsed, travel).await {
             Err(error) if resolve_synonym(&error, parsed) => {}

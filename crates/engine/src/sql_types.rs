@@ -1,14 +1,24 @@
 //! Type names of DuckDB and PostgreSQL that DataFusion does not know.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{Result as PlanResult, not_impl_err};
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{
+    DataType as SqlType, Expr, Ident, ObjectName, TimezoneInfo, VisitMut, VisitorMut,
+};
 
 /// Digits of the widest integer, DuckDB's HUGEINT, that a 128-bit decimal holds.
 const HUGE_DIGITS: u8 = 38;
+
+/// The zone of timestamps with a zone in sessions that set none.
+const UTC: &str = "UTC";
+
+/// The type `TIMESTAMPTZ` of a zone, which stands behind it. Nobody can write this name.
+const ZONED: &str = "timestamp in zone";
 
 /// DuckDB's integers, timestamps and blobs, and JSON and UUID, which are text here.
 #[derive(Debug)]
@@ -29,6 +39,12 @@ impl TypePlanner for ForeignTypes {
             SqlType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
             | SqlType::Datetime(None)
             | SqlType::TimestampNtz(None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            SqlType::Timestamp(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+                DataType::Timestamp(unit_of(*precision), Some(UTC.into()))
+            }
+            SqlType::Custom(name, zone) if name.to_string() == ZONED => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.first().map(|zone| zone.as_str().into()))
+            }
             SqlType::Custom(name, modifiers) if modifiers.is_empty() => {
                 let name = name.to_string().to_lowercase();
                 match named(&name) {
@@ -42,6 +58,47 @@ impl TypePlanner for ForeignTypes {
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
+    }
+}
+
+/// Turns `TIMESTAMPTZ` in casts and literals into timestamps of this zone, which text without an offset is read in. The
+/// planner of types knows no session.
+pub(crate) fn put_in_zone(statement: &mut Parsed, zone: &str) {
+    match statement {
+        Parsed::Statement(sql) => {
+            let _: ControlFlow<()> = sql.visit(&mut InZone(zone));
+        }
+        Parsed::Explain(explain) => put_in_zone(&mut explain.statement, zone),
+        Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
+    }
+}
+
+struct InZone<'a>(&'a str);
+
+impl VisitorMut for InZone<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        let data_type = match expression {
+            Expr::Cast { data_type, .. } => data_type,
+            Expr::TypedString(typed) => &mut typed.data_type,
+            _ => return ControlFlow::Continue(()),
+        };
+        if let SqlType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) = data_type {
+            let name = ObjectName::from(vec![Ident::new(ZONED)]);
+            *data_type = SqlType::Custom(name, vec![self.0.to_owned()]);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The unit that has this many digits of seconds.
+const fn unit_of(precision: Option<u64>) -> TimeUnit {
+    match precision {
+        Some(0) => TimeUnit::Second,
+        Some(1..=3) => TimeUnit::Millisecond,
+        Some(7..) => TimeUnit::Nanosecond,
+        None | Some(4..=6) => TimeUnit::Microsecond,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval,
-    ObjectNamePart, Query, SelectItem, SetExpr, Subscript, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, VisitorMut,
 };
 use pintail_types::{Error, reason};
 
@@ -15,9 +15,14 @@ use super::patterns::{spell_like, spell_similar_to};
 use super::trees::{binary, call, constant_text, number, take, text};
 use crate::functions::intervals::{MULTIPLY, unit_of};
 use crate::functions::json::{Step, array_steps, step_of, steps};
+use crate::functions::zones::TIMEZONE;
 
 /// Functions that people call without brackets and the parser takes for columns.
 const WITHOUT_BRACKETS: [&str; 3] = ["current_schema", "current_database", "localtimestamp"];
+
+/// Functions of the time when the statement was planned, which is in UTC.
+const CURRENT_TIME: [&str; 4] =
+    ["now", "current_timestamp", "get_current_timestamp", "transaction_timestamp"];
 
 /// Spells expressions out, from the inside to the outside.
 pub(super) struct Expressions;
@@ -44,6 +49,9 @@ impl VisitorMut for Expressions {
                 if let Some(spelled) = spelled_interval(interval) {
                     *expression = spelled;
                 }
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expression = at_time_zone(take(timestamp), take(time_zone));
             }
             Expr::SimilarTo { .. } => spell_similar_to(expression),
             Expr::Like { .. } | Expr::ILike { .. } => spell_like(expression),
@@ -101,6 +109,25 @@ fn spell_operator(expression: &mut Expr) {
         _ => return,
     };
     *expression = spelled;
+}
+
+/// `x AT TIME ZONE zone`, where the current time is a moment, though it has no zone here.
+fn at_time_zone(time: Expr, zone: Expr) -> Expr {
+    let is_current = match &time {
+        Expr::Function(function) => CURRENT_TIME.contains(&function.name.to_string().to_lowercase().as_str()),
+        _ => false,
+    };
+    let time = match is_current {
+        true => Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(time),
+            data_type: DataType::Timestamp(None, TimezoneInfo::Tz),
+            array: false,
+            format: None,
+        },
+        false => time,
+    };
+    call(TIMEZONE, vec![zone, time])
 }
 
 /// `x IN (SELECT max(y) …)` with a name for the maximum. Without one the optimizer takes it for two columns where the

@@ -15,6 +15,7 @@ mod shorthand;
 mod templates;
 mod text;
 pub(crate) mod types;
+pub(crate) mod zones;
 
 use datafusion::common::Result as PlanResult;
 use datafusion::execution::{FunctionRegistry, SessionState};
@@ -34,6 +35,7 @@ pub(crate) fn register_all(state: &mut SessionState) -> PlanResult<()> {
         json::functions(),
         lists::functions(),
         types::functions(),
+        zones::functions(),
         session::functions(),
     ];
     for function in families.into_iter().flatten() {
