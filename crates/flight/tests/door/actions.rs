@@ -1,8 +1,12 @@
 //! Actions that are neither prepared statements nor sessions: transactions, renewing, what is not known.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
     ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionEndTransactionRequest,
-    CommandStatementQuery, ProstMessageExt,
+    CommandStatementIngest, CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{
     CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint,
@@ -11,7 +15,7 @@ use arrow_flight::{
 use prost::Message as _;
 use tonic::Code;
 
-use crate::server::{ADMIN, Server, act, with_token};
+use crate::server::{ADMIN, Server, act, fetch, with_token};
 
 #[tokio::test]
 async fn transactions_are_refused_in_plain_words() {
@@ -41,6 +45,34 @@ async fn transactions_are_refused_in_plain_words() {
     let error = plain.get_flight_info(with_token(descriptor, ADMIN)).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("transaction"), "{error}");
+}
+
+/// No transaction was ever begun, so what names one is refused before it does anything.
+#[tokio::test]
+async fn nothing_runs_in_a_transaction_that_is_not_known() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    client.execute_update("CREATE TABLE t (n BIGINT)".into(), None).await.unwrap();
+    let id = || Some(bytes::Bytes::from_static(b"t"));
+    let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let ingest = CommandStatementIngest {
+        table: "t".into(),
+        transaction_id: id(),
+        ..CommandStatementIngest::default()
+    };
+    let outcomes = [
+        ("update", client.execute_update("INSERT INTO t VALUES (1)".into(), id()).await.err()),
+        ("prepare", client.prepare("SELECT 1".into(), id()).await.err()),
+        ("ingest", client.execute_ingest(ingest, futures::stream::iter([Ok(rows)])).await.err()),
+    ];
+    for (what, outcome) in outcomes {
+        let error = outcome.expect(what);
+        let FlightError::Tonic(status) = &error else { panic!("{what}: {error}") };
+        assert_eq!(status.code(), Code::NotFound, "{what}: {status}");
+        assert!(status.message().contains("transaction"), "{what}: {status}");
+    }
+    let info = client.execute("SELECT n FROM t".into(), None).await.unwrap();
+    assert!(fetch(&mut client, &info).await.unwrap().iter().all(|batch| batch.num_rows() == 0));
 }
 
 #[tokio::test]

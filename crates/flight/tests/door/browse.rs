@@ -114,6 +114,88 @@ async fn the_schema_of_a_table_is_that_of_its_rows() {
     assert_eq!(session_id.metadata()["ARROW:FLIGHT:SQL:REMARKS"], remarks);
 }
 
+/// What BI tools read of a column: numbers of digits, where it is, and whether it can be written.
+#[tokio::test]
+async fn columns_tell_their_digits_their_place_and_whether_they_are_read_only() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    for sql in [
+        "CREATE SCHEMA s",
+        "CREATE TABLE s.prices (price DECIMAL(18, 3), name VARCHAR)",
+        "CREATE VIEW s.cheap AS SELECT price FROM s.prices WHERE price < 1",
+    ] {
+        client.execute_update(sql.into(), None).await.unwrap();
+    }
+    let read_only = Server::start_changed(|options| options.read_only = true).await;
+    for (server, schema, table, column, precision, scale, is_read_only) in [
+        (&server, "s", "prices", 0, Some("18"), Some("3"), "0"),
+        (&server, "s", "prices", 1, None, None, "0"),
+        (&server, "s", "cheap", 0, Some("18"), Some("3"), "1"),
+        (&server, "main", "hep_proto_1_call", 0, None, None, "1"),
+        (&read_only, "main", "hep_proto_1_call", 0, None, None, "1"),
+    ] {
+        let command = CommandGetTables {
+            catalog: Some("homer_lake".into()),
+            db_schema_filter_pattern: Some(schema.into()),
+            table_name_filter_pattern: Some(table.into()),
+            include_schema: true,
+            ..CommandGetTables::default()
+        };
+        let (names, batches) = tables(server, command).await;
+        assert_eq!(names, [table]);
+        let encoded = batches[0].column(4).as_binary::<i32>().value(0).to_vec();
+        let described = Schema::try_from(IpcMessage(encoded.into())).unwrap();
+        let metadata = described.field(column).metadata();
+        for (key, expected) in [
+            ("PRECISION", precision),
+            ("SCALE", scale),
+            ("IS_READ_ONLY", Some(is_read_only)),
+            ("CATALOG_NAME", Some("homer_lake")),
+            ("SCHEMA_NAME", Some(schema)),
+            ("DB_SCHEMA_NAME", Some(schema)),
+            ("TABLE_NAME", Some(table)),
+        ] {
+            let found = metadata.get(&format!("ARROW:FLIGHT:SQL:{key}")).map(String::as_str);
+            assert_eq!(found, expected, "{key} of {table}");
+        }
+    }
+}
+
+/// Each function that SqlInfo lists is one that statements can call.
+#[tokio::test]
+async fn functions_that_are_told_are_there() {
+    let server = Server::start().await;
+    let mut client = server.client(ADMIN).await;
+    let ids = vec![
+        SqlInfo::SqlNumericFunctions,
+        SqlInfo::SqlStringFunctions,
+        SqlInfo::SqlSystemFunctions,
+        SqlInfo::SqlDatetimeFunctions,
+    ];
+    let info = client.get_sql_info(ids).await.unwrap();
+    let batches = fetch(&mut client, &info).await.unwrap();
+    let mut names = vec!["no_such_function".to_owned()];
+    for batch in &batches {
+        let values = batch.column(1).as_union();
+        for row in 0..batch.num_rows() {
+            let list = values.value(row);
+            let texts = list.as_list::<i32>().value(0);
+            names.extend(texts.as_string::<i32>().iter().map(|name| name.unwrap().to_owned()));
+        }
+    }
+    assert!(names.len() > 60, "{names:?}");
+    let mut missing = Vec::new();
+    for name in names {
+        // Its argument may be wrong, but then the function is told to be there.
+        let outcome = client.execute(format!("SELECT {name}('1')"), None).await;
+        let message = outcome.err().map(|error| error.to_string()).unwrap_or_default();
+        if ["does not exist", "is not supported", "syntax error"].iter().any(|text| message.contains(text)) {
+            missing.push(name);
+        }
+    }
+    assert_eq!(missing, ["no_such_function"]);
+}
+
 #[tokio::test]
 async fn facts_types_and_keys() {
     let server = Server::start().await;

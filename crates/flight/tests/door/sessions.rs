@@ -10,24 +10,53 @@ use futures::TryStreamExt;
 use pintail_identity::Authenticator;
 use pintail_identity::sessions::SessionLimits;
 use pintail_types::ManualClock;
-use prost::Message;
+use prost::{Message, Oneof};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::server::{ADMIN, Server, act, with_token};
 
-/// `SessionOptionValue` with a text; the other kinds are not needed here.
+/// `SessionOptionValue`
 #[derive(Clone, PartialEq, Message)]
-struct TextValue {
-    #[prost(string, optional, tag = "1")]
-    text: Option<String>,
+struct OptionValue {
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
+    value: Option<Value>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+enum Value {
+    #[prost(string, tag = "1")]
+    Text(String),
+    #[prost(bool, tag = "2")]
+    Bool(bool),
+    #[prost(sfixed64, tag = "3")]
+    Integer(i64),
+    #[prost(double, tag = "4")]
+    Double(f64),
+    #[prost(message, tag = "5")]
+    List(Texts),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Texts {
+    #[prost(string, repeated, tag = "1")]
+    values: Vec<String>,
+}
+
+impl OptionValue {
+    fn text(&self) -> Option<&str> {
+        match &self.value {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// `SetSessionOptionsRequest`, and `GetSessionOptionsResult`, which looks the same.
 #[derive(Clone, PartialEq, Message)]
 struct Options {
     #[prost(map = "string, message", tag = "1")]
-    options: HashMap<String, TextValue>,
+    options: HashMap<String, OptionValue>,
 }
 
 /// `SetSessionOptionsResult`
@@ -46,17 +75,30 @@ struct ErrorValue {
 type Client = FlightServiceClient<Channel>;
 
 async fn set(client: &mut Client, token: &str, name: &str, value: &str) -> HashMap<String, i32> {
-    let options = HashMap::from([(name.to_owned(), TextValue { text: Some(value.to_owned()) })]);
+    set_value(client, token, name, Some(Value::Text(value.to_owned()))).await
+}
+
+async fn set_value(
+    client: &mut Client,
+    token: &str,
+    name: &str,
+    value: Option<Value>,
+) -> HashMap<String, i32> {
+    let options = HashMap::from([(name.to_owned(), OptionValue { value })]);
     let body = Options { options }.encode_to_vec();
     let results = act(client, token, "SetSessionOptions", body).await.unwrap();
     let errors = Errors::decode(results[0].clone()).unwrap().errors;
     errors.into_iter().map(|(name, error)| (name, error.value)).collect()
 }
 
-async fn schema_of(client: &mut Client, token: &str) -> Result<String, Status> {
+async fn option(client: &mut Client, token: &str, name: &str) -> Result<String, Status> {
     let results = act(client, token, "GetSessionOptions", Vec::new()).await?;
-    let mut options = Options::decode(results[0].clone()).unwrap().options;
-    Ok(options.remove("schema").unwrap().text.unwrap())
+    let options = Options::decode(results[0].clone()).unwrap().options;
+    Ok(options[name].text().unwrap().to_owned())
+}
+
+async fn schema_of(client: &mut Client, token: &str) -> Result<String, Status> {
+    option(client, token, "schema").await
 }
 
 async fn close(client: &mut Client, token: &str) {
@@ -111,6 +153,35 @@ async fn options_that_cannot_be_set_are_named() {
     }
 }
 
+/// A value of another kind than the option has is a wrong one, and changes nothing.
+#[tokio::test]
+async fn options_take_values_of_every_kind() {
+    let server = Server::start().await;
+    let mut client = server.plain_client().await;
+    let (bearer, _) = handshake(&mut client, ADMIN).await;
+    let list = || Value::List(Texts { values: vec!["main".to_owned()] });
+    let wrong = Some(2);
+    for (name, value, error, now) in [
+        ("pintail.query_timeout", Some(Value::Integer(30)), None, "30s"),
+        ("pintail.query_timeout", Some(Value::Double(0.5)), None, "500ms"),
+        ("pintail.query_timeout", Some(Value::Text("2 min".to_owned())), None, "120s"),
+        ("pintail.query_timeout", Some(Value::Bool(true)), wrong, "120s"),
+        ("pintail.query_timeout", Some(list()), wrong, "120s"),
+        ("pintail.query_timeout", Some(Value::Integer(-1)), wrong, "120s"),
+        ("pintail.query_timeout", None, None, "0s"),
+        ("schema", Some(Value::Bool(true)), wrong, "main"),
+        ("schema", Some(Value::Integer(1)), wrong, "main"),
+        ("schema", Some(Value::Double(1.0)), wrong, "main"),
+        ("schema", Some(list()), wrong, "main"),
+        ("schema", Some(Value::Text("system".to_owned())), None, "system"),
+        ("schema", None, None, "main"),
+    ] {
+        let errors = set_value(&mut client, &bearer, name, value.clone()).await;
+        assert_eq!(errors.get(name).copied(), error, "{name} {value:?}");
+        assert_eq!(option(&mut client, &bearer, name).await.unwrap(), now, "{name} {value:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_cookie_names_a_session_of_its_owner() {
     let server = Server::start_for_readers(|_| {}).await;
@@ -128,7 +199,7 @@ async fn a_cookie_names_a_session_of_its_owner() {
     assert_eq!(response.metadata().get("set-cookie").unwrap(), cookie.as_str());
     let results: Vec<_> = response.into_inner().try_collect().await.unwrap();
     let options = Options::decode(results[0].body.clone()).unwrap().options;
-    assert_eq!(options["schema"].text.as_deref(), Some("system"));
+    assert_eq!(options["schema"].text(), Some("system"));
     assert_eq!(other.do_action(with_cookie("b")).await.unwrap_err().code(), Code::Unauthenticated);
     close(&mut client, &bearer).await;
     assert_eq!(other.do_action(with_cookie("a")).await.unwrap_err().code(), Code::Unauthenticated);
