@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, TimezoneInfo,
+    VisitorMut,
 };
 use pintail_types::{Error, reason};
 
