@@ -9,7 +9,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use pintail_lake::StoredView;
 use pintail_types::Result;
 
-use crate::dialect::{MAX_SYNONYMS, name_columns, resolve_synonym};
+use crate::dialect::{MAX_SYNONYMS, number_columns, resolve_synonym};
 use crate::error::{from_datafusion, has_repeated_names};
 use crate::missing::missing_name;
 use crate::sql_types::put_in_zone;
@@ -69,7 +69,7 @@ async fn resolving_synonyms(
     for _ in 0..MAX_SYNONYMS {
         match plan_once(state, parsed, travel).await {
             Err(error) if resolve_synonym(&error, parsed) => {}
-            Err(error) if has_repeated_names(&error) && name_columns(parsed) => {}
+            Err(error) if has_repeated_names(&error) && number_columns(parsed) => {}
             outcome => return outcome,
         }
     }

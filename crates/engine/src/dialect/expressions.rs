@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, ObjectNamePart, Query, SelectItem, SetExpr, Subscript, TimezoneInfo,
-    VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, Ident, Interval,
+    ObjectNamePart, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, VisitorMut,
 };
 use pintail_types::{Error, reason};
 

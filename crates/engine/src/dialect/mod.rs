@@ -40,7 +40,7 @@ pub(crate) use duckdb::{mark_quotients, name_columns, parse_view, write_view};
 use expressions::Expressions;
 pub(crate) use names::{complete_names, normalized, table_functions};
 pub(crate) use placeholders::{highest_placeholder, number_placeholders};
-pub(crate) use repeated::name_columns;
+pub(crate) use repeated::number_columns;
 use selects::Selects;
 use settings::setting_change;
 use show::spelled_out;

@@ -11,14 +11,14 @@ use super::trees::take;
 
 /// Gives every expression of every list a name of its own; false if all have one. Two functions can be one to the
 /// planner, and two columns one with and without the name of its table: only when it says so is this asked for.
-pub(crate) fn name_columns(statement: &mut Parsed) -> bool {
+pub(crate) fn number_columns(statement: &mut Parsed) -> bool {
     match statement {
         Parsed::Statement(sql) => {
             let mut naming = Naming { done: false };
             let _: ControlFlow<()> = sql.visit(&mut naming);
             naming.done
         }
-        Parsed::Explain(explain) => name_columns(&mut explain.statement),
+        Parsed::Explain(explain) => number_columns(&mut explain.statement),
         Parsed::CopyTo(_) | Parsed::CreateExternalTable(_) | Parsed::Reset(_) => false,
     }
 }

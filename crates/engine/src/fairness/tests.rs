@@ -18,8 +18,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each would take hours.
-const LONG: [&str; 6] = [
-    "SELECT count(*) FROM a CROSS JOIN b WHERE a.value * 0 + b.value < 0",
+const LONG: [&str; 5] = [
     "SELECT count(*) FROM a, b",
     "SELECT count(*) FROM a JOIN b ON a.value + b.value < 0",
     "SELECT count(*) FROM a JOIN b ON a.value % 2 = b.value % 2",
