@@ -33,7 +33,8 @@ pub(super) fn take<T>(end: &CancellationToken, work: impl FnOnce() -> T) -> T {
     let _ending = TURN.with_borrow_mut(|turn| {
         let is_first = turn.is_none();
         turn.get_or_insert_with(|| Turn { began: Instant::now(), end: end.clone() });
-        is_first.then_some(Ending)
+        // Not `then_some`: what that does not give is dropped here, where the turn is borrowed.
+        if is_first { Some(Ending) } else { None }
     });
     work()
 }
