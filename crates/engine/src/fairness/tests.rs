@@ -92,6 +92,10 @@ fn the_rows_are_those_without_the_rule() {
         ("SELECT count(*) FROM a JOIN (SELECT value FROM b LIMIT 3) AS c ON a.value < c.value", 3),
         ("SELECT count(*) FROM a LEFT JOIN b ON a.value = b.value + 1 AND b.value < 10", 1_000_000),
         ("SELECT count(*) FROM (SELECT value FROM a LIMIT 2) AS a CROSS JOIN b", 2_000_000),
+        (
+            "SELECT count(*) FROM (SELECT value FROM a LIMIT 9) AS a JOIN b USING (value) JOIN b AS c USING (value)",
+            9,
+        ),
         ("SELECT count(*) FROM (SELECT unnest(range(5)) FROM a LIMIT 7)", 7),
     ] {
         let batch = runtime
