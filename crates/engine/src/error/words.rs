@@ -147,10 +147,10 @@ fn coercion_of_function(message: &str) -> Option<&str> {
 fn wrong_pattern(message: &str) -> Option<String> {
     let (parsing, compiling) = ("regex parse error:", "Regular expression did not compile: ");
     let too_large = message.contains("CompiledTooBig(") || message.contains("exceeds size limit");
-    if !message.starts_with(parsing)
-        && !message.starts_with(compiling)
-        && !(message.starts_with("Compiled regex") && too_large)
-    {
+    let is_of_pattern = message.starts_with(parsing)
+        || message.starts_with(compiling)
+        || message.starts_with("Compiled regex") && too_large;
+    if !is_of_pattern {
         return None;
     }
     let problem = message.lines().rev().find_map(|line| line.strip_prefix("error: "));
